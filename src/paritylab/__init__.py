@@ -1,0 +1,1 @@
+"""paritylab: one deep-learning scenario, three programming models, the same numbers."""

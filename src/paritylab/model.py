@@ -1,0 +1,277 @@
+"""The vocabulary as frozen types: what the catalog parses and everything else speaks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+IMPLEMENTATIONS = ("pytorch", "tf1", "tf2")
+DEVICES = ("cpu", "cuda")
+PROFILES = ("portable", "native")
+
+Value = np.ndarray | bool | int | float | str
+"""What a scenario ships and an implementation returns: an array, a scalar or a string."""
+Values = Mapping[str, Value]
+
+
+class Comparison(StrEnum):
+    """How an output is held against its expected value."""
+
+    EXACT = "exact"
+    CLOSE = "close"
+
+
+class Verdict(StrEnum):
+    """What became of a cell."""
+
+    IDENTICAL = "identical"
+    CLOSE = "close"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+    UNSUPPORTED = "unsupported"
+
+    @property
+    def green(self) -> bool:
+        """True for the two verdicts that confirm reproducibility."""
+        return self in (Verdict.IDENTICAL, Verdict.CLOSE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSpec:
+    """One declared output of a lab.
+
+    ``|got - expected| <= atol + rtol * |expected|`` is the rule when ``compare`` is ``close``
+    (the rule of ``numpy.isclose``); ``steps`` says that axis 0 counts training steps.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    compare: Comparison
+    rtol: float
+    atol: float
+    steps: bool
+    why: str
+    points: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one cell may use: seconds of wall time, MiB of memory, MiB of outputs."""
+
+    seconds: float = 60.0
+    memory_mb: int = 2048
+    output_mb: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A claim of the guide, in our words, with today's verdict and what shows it."""
+
+    text: str
+    verdict: str
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabImplementation:
+    """How a lab is written for one programming model.
+
+    ``requires`` holds packaging requirements that an environment's lock must satisfy;
+    ``unsupported`` is the reason why this lab has no such implementation (then ``source`` is
+    None).
+    """
+
+    name: str
+    source: Path | None
+    requires: tuple[str, ...]
+    unsupported: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """One folder of ``labs/``.
+
+    ``stages`` are functions of every implementation, run in order, each in a process of its own
+    with a shared working directory; their outputs are merged.
+    """
+
+    slug: str
+    folder: Path
+    title: str
+    guide: str
+    seed: int
+    stages: tuple[str, ...]
+    outputs: Mapping[str, OutputSpec]
+    implementations: Mapping[str, LabImplementation]
+    limits: Limits
+    claims: tuple[Claim, ...]
+
+    @property
+    def scenario(self) -> Path:
+        """The framework-free part: ``inputs(seed)`` and ``oracle(inputs)``."""
+        return self.folder / "scenario.py"
+
+    @property
+    def expected(self) -> Path:
+        """Oracle values and recorded digests, written by ``nox -s accept``."""
+        return self.folder / "expected.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Support:
+    """How an environment runs one implementation.
+
+    ``preload`` names modules that the worker imports before it forks; ``variables`` must be set
+    before that import, so they belong to the worker's key; ``unsupported`` is the declared reason
+    why this environment cannot run it.
+    """
+
+    implementation: str
+    preload: tuple[str, ...]
+    variables: Mapping[str, str]
+    unsupported: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """An environment on one device: inputs and lock of its packages, and its base image.
+
+    ``base`` is an image reference by digest, ``tag`` the same for people; ``index`` an extra
+    package index (the PyTorch CPU wheels); ``overrides`` are uv override requirements;
+    ``packages`` maps normalised names to the locked versions; ``lock_digest`` is the SHA-256 of
+    the pins and hashes, comments left out (both empty while the lock does not exist).
+    """
+
+    device: str
+    folder: Path
+    base: str
+    tag: str
+    index: str | None
+    overrides: tuple[str, ...]
+    packages: Mapping[str, str]
+    lock_digest: str
+
+    @property
+    def requirements(self) -> Path:
+        """What people write: ``cpu.in`` or ``cuda.in``."""
+        return self.folder / f"{self.device}.in"
+
+    @property
+    def lock(self) -> Path:
+        """What ``nox -s lock`` writes: ``cpu.lock`` or ``cuda.lock``."""
+        return self.folder / f"{self.device}.lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """One folder of ``environments/``: a pinned stack for a Python version.
+
+    ``profiles`` maps a profile's name to the environment variables that hold the frameworks
+    still; they are set before the frameworks are imported.
+    """
+
+    name: str
+    folder: Path
+    title: str
+    python: str
+    stacks: Mapping[str, Stack]
+    profiles: Mapping[str, Mapping[str, str]]
+    support: Mapping[str, Support]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerKey:
+    """What one warm worker is good for: everything that must be set before the import."""
+
+    environment: Environment
+    device: str
+    profile: str
+    preload: tuple[str, ...]
+    variables: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """A short stable name, unique within a run (socket names, logs)."""
+        facts = (self.profile, self.preload, sorted(self.variables.items()))
+        digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
+        return f"{self.environment.name}-{self.device}-{digest}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Lab x implementation x environment x device: the unit that runs."""
+
+    lab: Lab
+    implementation: str
+    environment: Environment
+    device: str
+    unsupported: str | None
+
+    @property
+    def id(self) -> str:
+        """``train-tf1@tf1-compat-cpu``: composed here, parsed nowhere."""
+        return f"{self.lab.slug}-{self.implementation}@{self.environment.name}-{self.device}"
+
+    def worker_key(self, profile: str) -> WorkerKey:
+        """The worker that can run this cell under ``profile``."""
+        support = self.environment.support[self.implementation]
+        return WorkerKey(
+            environment=self.environment,
+            device=self.device,
+            profile=profile,
+            preload=support.preload,
+            variables={**self.environment.profiles[profile], **support.variables},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divergence:
+    """Where an output left what was expected: the first element in step order.
+
+    ``expected`` and ``got`` are rendered for people; ``ulp`` counts representable numbers of the
+    output's dtype between them; ``outside`` of ``total`` elements are beyond the tolerance.
+    """
+
+    output: str
+    index: tuple[int, ...]
+    step: int | None
+    expected: str
+    got: str
+    ulp: int | None
+    relative: float | None
+    allowed: float
+    outside: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """The verdict of one cell with its evidence; plain data, ready for JSON."""
+
+    cell: str
+    lab: str
+    implementation: str
+    environment: str
+    device: str
+    profile: str
+    verdict: Verdict
+    message: str = ""
+    divergences: tuple[Divergence, ...] = ()
+    digest: str | None = None
+    recorded_digest: str | None = None
+    bit_drift: bool = False
+    max_ulp: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    worker_seconds: float = 0.0
+    peak_memory_mb: float | None = None
+    stdout: str = ""
+    stderr: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
