@@ -48,7 +48,8 @@ class OutputSpec:
     """One declared output of a lab.
 
     ``|got - expected| <= atol + rtol * |expected|`` is the rule when ``compare`` is ``close``
-    (the rule of ``numpy.isclose``); ``steps`` says that axis 0 counts training steps.
+    (the rule of ``numpy.isclose``); ``steps`` says that axis 0 counts training steps;
+    ``per_implementation`` that the oracle expects a value of its own from each implementation.
     """
 
     name: str
@@ -58,6 +59,7 @@ class OutputSpec:
     rtol: float
     atol: float
     steps: bool
+    per_implementation: bool
     why: str
     points: float
 
@@ -268,6 +270,7 @@ class CellResult:
     digest: str | None = None
     recorded_digest: str | None = None
     bit_drift: bool = False
+    tolerance_used: Mapping[str, float] = field(default_factory=dict)
     max_ulp: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     worker_seconds: float = 0.0

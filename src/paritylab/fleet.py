@@ -1,0 +1,129 @@
+"""The workers of one run: started once, on demand and in parallel, shared by every process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.managers import BaseManager
+from typing import Any, Protocol, cast
+
+from paritylab.engines.base import Endpoint, Engine, Unavailable
+from paritylab.errors import LabError
+from paritylab.model import WorkerKey
+
+
+class Fleet(Protocol):
+    """Where a runner gets its workers from."""
+
+    def prefetch(self, keys: Iterable[WorkerKey]) -> None:
+        """Begin to start these workers, in this order; return at once."""
+
+    def endpoint(self, key: WorkerKey) -> Endpoint | Unavailable | LabError:
+        """Wait for the key's worker; an error is returned so that it can cross processes."""
+
+    def replace(self, key: WorkerKey, broken: Endpoint) -> Endpoint | Unavailable | LabError:
+        """Start a new worker for the key if ``broken`` is still its current one."""
+
+
+class LocalFleet:
+    """Owns the engine and what it started; a context manager.
+
+    Starting a worker is mostly importing a framework, one core's work: as many start at a time
+    as there are cores.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._pool = ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0))))
+        self._started: dict[str, Future[Endpoint | Unavailable | LabError]] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> LocalFleet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def prefetch(self, keys: Iterable[WorkerKey]) -> None:
+        """See Fleet."""
+        for key in keys:
+            self._future(key)
+
+    def endpoint(self, key: WorkerKey) -> Endpoint | Unavailable | LabError:
+        """See Fleet."""
+        return self._future(key).result()
+
+    def replace(self, key: WorkerKey, broken: Endpoint) -> Endpoint | Unavailable | LabError:
+        """See Fleet."""
+        with self._lock:
+            current = self._started.get(key.name)
+            if current and current.done() and current.result() == broken:
+                del self._started[key.name]
+                self.engine.stop(broken)
+        return self.endpoint(key)
+
+    def close(self) -> None:
+        """Stop every worker; starts that have not begun are dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.engine.close()
+        self._pool.shutdown(wait=True)
+
+    def _future(self, key: WorkerKey) -> Future[Endpoint | Unavailable | LabError]:
+        with self._lock:
+            if key.name not in self._started:
+                self._started[key.name] = self._pool.submit(self._start, key)
+            return self._started[key.name]
+
+    def _start(self, key: WorkerKey) -> Endpoint | Unavailable | LabError:
+        try:
+            return self.engine.unavailable(key) or self.engine.start(key)
+        except LabError as fault:
+            return fault
+
+
+class _Manager(BaseManager):
+    """Serves one LocalFleet to the other processes of a run."""
+
+
+def serve(fleet: LocalFleet) -> tuple[_Manager, dict[str, str]]:
+    """Serve ``fleet`` from a thread of this process.
+
+    Returns the server and the plain-string facts that ``RemoteFleet`` needs.
+    """
+    key = secrets.token_hex(16)
+    manager = _Manager(address=("127.0.0.1", 0), authkey=key.encode())
+    manager.register("fleet", callable=lambda: fleet)
+    server = manager.get_server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host, port = cast("tuple[str, int]", server.address)
+    return manager, {"host": host, "port": str(port), "key": key}
+
+
+class RemoteFleet:
+    """The fleet of the process that ``serve`` was called in."""
+
+    def __init__(self, facts: dict[str, str]) -> None:
+        class Client(BaseManager):
+            pass
+
+        Client.register("fleet")
+        client = Client(
+            address=(facts["host"], int(facts["port"])), authkey=facts["key"].encode()
+        )
+        client.connect()
+        self._fleet: Any = client.fleet()  # type: ignore[attr-defined]
+
+    def prefetch(self, keys: Iterable[WorkerKey]) -> None:
+        """See Fleet."""
+        self._fleet.prefetch(list(keys))
+
+    def endpoint(self, key: WorkerKey) -> Endpoint | Unavailable | LabError:
+        """See Fleet."""
+        return cast("Endpoint | Unavailable | LabError", self._fleet.endpoint(key))
+
+    def replace(self, key: WorkerKey, broken: Endpoint) -> Endpoint | Unavailable | LabError:
+        """See Fleet."""
+        return cast("Endpoint | Unavailable | LabError", self._fleet.replace(key, broken))

@@ -1,0 +1,197 @@
+"""Results for people and programs: the matrix table, details of what is red, results.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from paritylab.model import Cell, CellResult, Verdict
+
+SCHEMA_VERSION = 1
+STYLES = {
+    Verdict.IDENTICAL: "bold green",
+    Verdict.CLOSE: "green",
+    Verdict.DIVERGED: "bold red",
+    Verdict.FAILED: "bold red",
+    Verdict.TIMEOUT: "bold magenta",
+    Verdict.KILLED: "bold magenta",
+    Verdict.UNSUPPORTED: "dim",
+}
+MARKS = {
+    Verdict.IDENTICAL: "=",
+    Verdict.CLOSE: "~",
+    Verdict.DIVERGED: "D",
+    Verdict.FAILED: "F",
+    Verdict.TIMEOUT: "T",
+    Verdict.KILLED: "K",
+    Verdict.UNSUPPORTED: "-",
+}
+
+
+def summary(results: Sequence[CellResult]) -> RenderableType:
+    """The whole terminal report: matrix, reasons for gaps, what is red, one line of totals."""
+    parts: list[RenderableType] = [matrix_table(results)]
+    parts += [Text(f"unsupported: {line}", style="dim") for line in _reasons(results)]
+    parts += [details(result) for result in results if _is_red(result)]
+    parts += [
+        Text(f"{result.cell}: {result.message}", style="yellow")
+        for result in results
+        if result.bit_drift and result.verdict.green
+    ]
+    return Group(*parts, totals(results))
+
+
+def _is_red(result: CellResult) -> bool:
+    return not result.verdict.green and result.verdict is not Verdict.UNSUPPORTED
+
+
+def matrix_table(results: Sequence[CellResult]) -> Table:
+    """labs x (environment, implementation), each with verdict and seconds."""
+    columns = sorted({(r.environment, r.device, r.implementation) for r in results})
+    table = Table(title="Parity matrix: verdict and seconds per cell", title_justify="left")
+    table.add_column("lab", style="bold", no_wrap=True)
+    for environment, device, implementation in columns:
+        table.add_column(f"{environment}-{device}\n{implementation}", no_wrap=True)
+    by_place = {(r.lab, r.environment, r.device, r.implementation): r for r in results}
+    for lab in sorted({r.lab for r in results}):
+        table.add_row(lab, *(_entry(by_place.get((lab, *column))) for column in columns))
+    return table
+
+
+def _entry(result: CellResult | None) -> Text:
+    if result is None:
+        return Text("")
+    if result.verdict is Verdict.UNSUPPORTED:
+        return Text("unsupported", style=STYLES[result.verdict])
+    drift = "!" if result.bit_drift else ""
+    text = Text(f"{result.verdict}{drift}", style=STYLES[result.verdict])
+    return text.append(f" {result.seconds:.2f}", style="dim")
+
+
+def _reasons(results: Iterable[CellResult]) -> list[str]:
+    reasons: dict[tuple[str, str], Counter[str]] = {}
+    for result in results:
+        if result.verdict is Verdict.UNSUPPORTED:
+            where = reasons.setdefault((result.environment, result.message), Counter())
+            where[result.implementation] += 1
+    return [
+        f"{', '.join(sorted(implementations))} on {environment}: {message}"
+        for (environment, message), implementations in reasons.items()
+    ]
+
+
+def details(result: CellResult) -> RenderableType:
+    """Everything a reader needs about one red cell."""
+    lines: list[RenderableType] = [
+        Text(f"\n{result.cell}: {result.verdict}", style=STYLES[result.verdict]),
+        Text(f"  {result.message}"),
+    ]
+    if result.divergences:
+        lines.append(divergence_table(result))
+    for name, text in (("stdout", result.stdout), ("stderr", result.stderr)):
+        if text.strip():
+            tail = "\n".join(text.strip().splitlines()[-8:])
+            lines.append(Text(f"  last of {name}:\n{tail}", style="dim"))
+    return Group(*lines)
+
+
+def divergence_table(result: CellResult) -> Table:
+    """First divergence of each output: index, values, distance."""
+    table = Table(box=None, padding=(0, 2))
+    for heading in ("output", "step", "index", "expected", "got", "ULP", "relative", "outside"):
+        table.add_column(heading)
+    for first in result.divergences:
+        table.add_row(
+            escape(first.output),
+            "" if first.step is None else str(first.step),
+            escape(str(list(first.index))),
+            escape(first.expected),
+            escape(first.got),
+            "" if first.ulp is None else f"{first.ulp:,}",
+            "" if first.relative is None else f"{first.relative:.2e}",
+            f"{first.outside}/{first.total}",
+        )
+    return table
+
+
+def totals(results: Sequence[CellResult]) -> Text:
+    """One line: how many cells got which verdict."""
+    counts = Counter(result.verdict for result in results)
+    text = Text(f"{len(results)} cells: ")
+    parts = [(v, counts[v]) for v in Verdict if counts[v]]
+    for place, (verdict, count) in enumerate(parts):
+        text.append(", " if place else "").append(f"{count} {verdict}", style=STYLES[verdict])
+    return text
+
+
+def all_green(results: Iterable[CellResult]) -> bool:
+    """True when something ran and every cell that ran is green."""
+    ran = [r for r in results if r.verdict is not Verdict.UNSUPPORTED]
+    return bool(ran) and all(r.verdict.green for r in ran)
+
+
+def document(
+    results: Sequence[CellResult], cells: Iterable[Cell], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """results.json as plain data; ``facts`` tell engine, profile, seed, images."""
+    environments = {
+        f"{cell.environment.name}-{cell.device}": {
+            "environment": cell.environment.name,
+            "device": cell.device,
+            "python": cell.environment.python,
+            "lock": cell.environment.stacks[cell.device].lock_digest,
+        }
+        for cell in cells
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "paritylab": version("paritylab"),
+        "host": host(),
+        "run": dict(facts),
+        "environments": list(environments.values()),
+        "cells": [asdict(result) for result in results],
+    }
+
+
+def host() -> dict[str, Any]:
+    """This machine, as far as numbers may depend on it."""
+    return {
+        "platform": platform.platform(),
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def cpu_model() -> str:
+    """The processor's own name, else what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write beside the target and rename: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,302 @@
+"""cell -> verdict: ship the inputs, run, hold the outputs against what is expected."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from paritylab import scenarios
+from paritylab.compare import Report, compare
+from paritylab.digest import digest
+from paritylab.engines.base import Endpoint, Engine, Unavailable
+from paritylab.errors import LabError, WorkerError
+from paritylab.fleet import Fleet, LocalFleet
+from paritylab.model import Cell, CellResult, Divergence, Lab, Verdict, WorkerKey
+from paritylab.scenarios import Problem
+from paritylab.wire import Job, JobResult, Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How cells are run and judged.
+
+    ``seed`` None takes the lab's own, for which expected.json holds values and digests; any other
+    seed is judged by the oracle alone. ``strict_bits`` makes a bit drift red. ``cold`` gives every
+    cell a fresh worker (and container).
+    """
+
+    profile: str = "portable"
+    seed: int | None = None
+    strict_bits: bool = False
+    cold: bool = False
+
+
+class Runner:
+    """Runs cells one at a time on the workers of a fleet; one Runner per thread of control.
+
+    Not thread-safe: each thread opens its own streams.
+    """
+
+    def __init__(self, engine: Engine, fleet: Fleet, settings: Settings) -> None:
+        self.engine, self.fleet, self.settings = engine, fleet, settings
+        self._sessions: dict[str, tuple[Endpoint, Session]] = {}
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self._sessions):
+            self._hang_up(name)
+
+    def run(self, cell: Cell) -> CellResult:
+        """Return the cell's verdict with its evidence; never raises for what a lab does."""
+        blank = CellResult(
+            cell=cell.id,
+            lab=cell.lab.slug,
+            implementation=cell.implementation,
+            environment=cell.environment.name,
+            device=cell.device,
+            profile=self.settings.profile,
+            verdict=Verdict.UNSUPPORTED,
+        )
+        if cell.unsupported:
+            return replace(blank, message=cell.unsupported)
+        try:
+            problem = problem_of(cell.lab, self.settings.seed)
+        except LabError as fault:
+            return replace(blank, verdict=Verdict.FAILED, message=str(fault))
+        answer, session_versions = self._execute(cell, problem)
+        if isinstance(answer, Unavailable):
+            return replace(blank, message=f"{answer.reason}; {answer.fix}")
+        if isinstance(answer, LabError):
+            return replace(blank, verdict=Verdict.FAILED, message=str(answer))
+        return judge(
+            replace(blank, versions=session_versions), cell, answer,
+            problem=problem, strict_bits=self.settings.strict_bits,
+        )
+
+    def _execute(
+        self, cell: Cell, problem: Problem
+    ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
+        key = cell.worker_key(self.settings.profile)
+        job = _job(cell, problem, self.settings)
+        if self.settings.cold:
+            return self._execute_cold(key, job)
+        try:
+            session = self._session(key)
+        except LabError as fault:
+            return fault, {}
+        if isinstance(session, Unavailable):
+            return session, {}
+        try:
+            return session.run(job), dict(session.hello.versions)
+        except WorkerError as fault:
+            # The stream is of no more use; the next cell opens a new one.
+            self._hang_up(key.name)
+            return fault, {}
+
+    def _execute_cold(
+        self, key: WorkerKey, job: Job
+    ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
+        missing = self.engine.unavailable(key)
+        if missing:
+            return missing, {}
+        try:
+            endpoint = self.engine.start(key)
+            try:
+                with Session(self.engine.connect(endpoint)) as session:
+                    return session.run(job), dict(session.hello.versions)
+            finally:
+                self.engine.stop(endpoint)
+        except LabError as fault:
+            return fault, {}
+
+    def _session(self, key: WorkerKey) -> Session | Unavailable:
+        if key.name in self._sessions:
+            return self._sessions[key.name][1]
+        endpoint = _raised(self.fleet.endpoint(key))
+        if isinstance(endpoint, Unavailable):
+            return endpoint
+        try:
+            session = Session(self.engine.connect(endpoint))
+        except WorkerError:
+            # The worker itself is gone (killed from outside, out of memory): once more, anew.
+            endpoint = _raised(self.fleet.replace(key, endpoint))
+            if isinstance(endpoint, Unavailable):
+                return endpoint
+            session = Session(self.engine.connect(endpoint))
+        self._sessions[key.name] = (endpoint, session)
+        return session
+
+    def _hang_up(self, name: str) -> None:
+        with suppress(LabError, OSError):
+            self._sessions.pop(name)[1].close()
+
+
+def _raised(answer: Endpoint | Unavailable | LabError) -> Endpoint | Unavailable:
+    if isinstance(answer, LabError):
+        raise answer
+    return answer
+
+
+
+_problems: dict[tuple[str, int | None], Problem] = {}
+_problems_lock = threading.Lock()
+
+
+def problem_of(lab: Lab, seed: int | None) -> Problem:
+    """Inputs and expected values of a lab, computed once per process.
+
+    With ``seed`` None the values come from expected.json, else from the oracle.
+    """
+    with _problems_lock:
+        key = (str(lab.folder), seed)
+        if key not in _problems:
+            solved = scenarios.solve(lab, lab.seed if seed is None else seed)
+            _problems[key] = scenarios.recorded(lab, solved) if seed is None else solved
+        return _problems[key]
+
+
+def _job(cell: Cell, problem: Problem, settings: Settings) -> Job:
+    source = cell.lab.implementations[cell.implementation].source
+    if source is None:  # pragma: no cover - such a cell is unsupported and never gets here
+        raise WorkerError(f"{cell.id} has no source")
+    return Job(
+        id=cell.id,
+        file=source.name,
+        source=source.read_text(encoding="utf-8"),
+        stages=cell.lab.stages,
+        inputs=problem.inputs,
+        limits=cell.lab.limits,
+        seed=cell.lab.seed if settings.seed is None else settings.seed,
+        profile=settings.profile,
+    )
+
+
+def judge(
+    blank: CellResult, cell: Cell, answer: JobResult, *, problem: Problem, strict_bits: bool
+) -> CellResult:
+    """Turn a worker's answer into the cell's verdict; pure."""
+    seen = replace(
+        blank,
+        worker_seconds=answer.seconds,
+        peak_memory_mb=answer.peak_memory_mb,
+        stdout=answer.stdout,
+        stderr=answer.stderr,
+    )
+    if answer.status != "ok":
+        verdict, message = _not_ok(answer, cell)
+        return replace(seen, verdict=verdict, message=message)
+    report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
+    found = digest(answer.values)
+    recorded = recorded_digest(cell, problem, blank.profile)
+    drift = recorded is not None and recorded != found
+    seen = replace(
+        seen,
+        digest=found,
+        recorded_digest=recorded,
+        bit_drift=drift,
+        divergences=report.divergences,
+        tolerance_used=report.tolerance_used,
+        max_ulp=report.max_ulp,
+    )
+    verdict, message = _held(report, problem.stale.get(cell.implementation))
+    if verdict is Verdict.CLOSE and recorded == found:
+        verdict = Verdict.IDENTICAL
+    if verdict is Verdict.CLOSE and drift:
+        message = f"bit drift: digest {found[:12]}, recorded {str(recorded)[:12]}"
+        verdict = Verdict.DIVERGED if strict_bits else verdict
+    return replace(seen, verdict=verdict, message=message)
+
+
+def _held(report: Report, stale: str | None) -> tuple[Verdict, str]:
+    if stale:
+        return Verdict.DIVERGED, stale
+    if report.faults:
+        return Verdict.FAILED, "; ".join(report.faults)
+    if report.divergences:
+        return Verdict.DIVERGED, describe(report.divergences[0])
+    return Verdict.CLOSE, ""
+
+
+def _not_ok(answer: JobResult, cell: Cell) -> tuple[Verdict, str]:
+    if answer.status == "timeout":
+        seconds = cell.lab.limits.seconds
+        where = f"labs/{cell.lab.slug}/lab.toml: limits.seconds"
+        return Verdict.TIMEOUT, f"no answer within {seconds:g} s ({where})"
+    if answer.status == "killed":
+        return Verdict.KILLED, answer.cause
+    if answer.error_type:
+        return Verdict.FAILED, f"{answer.error_type}: {answer.message}"
+    return Verdict.FAILED, answer.cause or answer.message
+
+
+def recorded_digest(cell: Cell, problem: Problem, profile: str) -> str | None:
+    """The digest that expected.json holds for this cell's lock and profile, if any."""
+    lock = cell.environment.stacks[cell.device].lock_digest
+    wanted = (cell.implementation, cell.environment.name, cell.device, profile, lock)
+    for entry in problem.digests:
+        facts = (entry.implementation, entry.environment, entry.device, entry.profile, entry.lock)
+        if facts == wanted:
+            return entry.digest
+    return None
+
+
+def describe(first: Divergence) -> str:
+    """One sentence: output, index, expected, got, distance, and how much else is outside."""
+    at = f"[{','.join(map(str, first.index))}]" if first.index else ""
+    step = f" (first at step {first.step})" if first.step is not None else ""
+    distance = []
+    if first.ulp is not None:
+        distance.append(f"{first.ulp} ULP")
+    if first.relative is not None:
+        distance.append(f"relative {first.relative:.2e}")
+    return (
+        f"{first.output}{at}{step}: expected {first.expected}, got {first.got}"
+        + (f" ({', '.join(distance)})" if distance else "")
+        + f", allowed {first.allowed:.2e}; {first.outside} of {first.total} outside"
+    )
+
+
+def run_all(
+    cells: Iterable[Cell],
+    engine: Engine,
+    settings: Settings,
+    *,
+    jobs: int,
+    done: Callable[[CellResult], None],
+) -> list[CellResult]:
+    """Run cells on ``jobs`` threads of this process and return results in the cells' order.
+
+    ``done`` is called after each cell, from its thread. Ctrl-C stops what runs and propagates.
+    """
+    ordered = list(cells)
+    keys = {c.worker_key(settings.profile).name: c.worker_key(settings.profile)
+            for c in ordered if not c.unsupported}
+    local = threading.local()
+    runners: list[Runner] = []
+
+    with LocalFleet(engine) as fleet, ThreadPoolExecutor(jobs) as pool:
+        if not settings.cold:
+            fleet.prefetch(keys.values())
+
+        def one(cell: Cell) -> CellResult:
+            if not hasattr(local, "runner"):
+                local.runner = Runner(engine, fleet, settings)
+                runners.append(local.runner)
+            result: CellResult = local.runner.run(cell)
+            done(result)
+            return result
+
+        try:
+            return list(pool.map(one, ordered))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            engine.close()
+            raise
+        finally:
+            for runner in runners:
+                runner.__exit__()
