@@ -24,12 +24,13 @@ class Settings:
     """How cells are run and judged.
 
     ``seed`` None takes the lab's own, for which expected.json holds values and digests; any other
-    seed is judged by the oracle alone. ``strict_bits`` makes a bit drift red. ``cold`` gives every
-    cell a fresh worker (and container).
+    seed is judged by the oracle alone, and so is every seed with ``oracle_only``.
+    ``strict_bits`` makes a bit drift red. ``cold`` gives every cell a fresh worker (and container).
     """
 
     profile: str = "portable"
     seed: int | None = None
+    oracle_only: bool = False
     strict_bits: bool = False
     cold: bool = False
 
@@ -65,7 +66,7 @@ class Runner:
         if cell.unsupported:
             return replace(blank, message=cell.unsupported)
         try:
-            problem = problem_of(cell.lab, self.settings.seed)
+            problem = problem_of(cell.lab, self.settings)
         except LabError as fault:
             return replace(blank, verdict=Verdict.FAILED, message=str(fault))
         answer, session_versions = self._execute(cell, problem)
@@ -143,20 +144,21 @@ def _raised(answer: Endpoint | Unavailable | LabError) -> Endpoint | Unavailable
 
 
 
-_problems: dict[tuple[str, int | None], Problem] = {}
+_problems: dict[tuple[str, int | None, bool], Problem] = {}
 _problems_lock = threading.Lock()
 
 
-def problem_of(lab: Lab, seed: int | None) -> Problem:
+def problem_of(lab: Lab, settings: Settings) -> Problem:
     """Inputs and expected values of a lab, computed once per process.
 
-    With ``seed`` None the values come from expected.json, else from the oracle.
+    Raises CatalogError when scenario.py, its data or expected.json is at fault.
     """
+    key = (str(lab.folder), settings.seed, settings.oracle_only)
     with _problems_lock:
-        key = (str(lab.folder), seed)
         if key not in _problems:
-            solved = scenarios.solve(lab, lab.seed if seed is None else seed)
-            _problems[key] = scenarios.recorded(lab, solved) if seed is None else solved
+            solved = scenarios.solve(lab, lab.seed if settings.seed is None else settings.seed)
+            by_oracle = settings.oracle_only or settings.seed is not None
+            _problems[key] = solved if by_oracle else scenarios.recorded(lab, solved)
         return _problems[key]
 
 

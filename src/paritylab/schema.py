@@ -166,7 +166,9 @@ def validate(document: Any, model: type[M], *, shown: str) -> M:
     try:
         return model.model_validate(document)
     except ValidationError as fault:
-        lines = [_sentence(error, model) for error in fault.errors()]
+        # A misspelt key is both unknown and missing: the first says more.
+        errors = sorted(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
+        lines = [_sentence(error, model) for error in errors]
     head, *rest = lines
     raise CatalogError(
         head[1], where=f"{shown}: {head[0]}", why=head[2], fix=_others(rest)

@@ -1,0 +1,114 @@
+"""The front door: `nox -l` is the menu. Options after `--` narrow a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+
+ENVIRONMENTS = sorted(path.parent.name for path in Path("environments").glob("*/environment.toml"))
+REPORTS = Path("reports")
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Install the package in place with the extras that a session needs."""
+    session.install("-e", f".[{','.join(extras)}]" if extras else ".")
+
+
+def cells(session: nox.Session, *arguments: str) -> None:
+    """Run the matrix with pytest; files go to reports/."""
+    REPORTS.mkdir(exist_ok=True)
+    name = session.name.replace("(", "-").rstrip(")").replace("'", "")
+    session.run(
+        "pytest",
+        "tests/labs",
+        *("-n", "auto", "--dist", "load", "-v"),
+        f"--junitxml={REPORTS / name}.xml",
+        f"--results={REPORTS / name}.json",
+        *arguments,
+        *session.posargs,
+    )
+
+
+@nox.session
+def lab(session: nox.Session) -> None:
+    """Run every lab in pinned virtual environments; no Docker needed."""
+    install(session)
+    cells(session, "--engine", "venv")
+
+
+@nox.session(name="lab-cpu", default=False)
+def lab_cpu(session: nox.Session) -> None:
+    """Run every lab in every pinned CPU image; `-- --lab train --environment tf2` narrows."""
+    install(session)
+    cells(session, "--engine", "docker")
+
+
+def _lab_cpu_in(environment: str) -> None:
+    """Register lab-cpu for one environment: the menu shows what the folders hold."""
+
+    def only(session: nox.Session) -> None:
+        install(session)
+        cells(session, "--engine", "docker", "--environment", environment)
+
+    only.__doc__ = f"Run every lab in the CPU image of {environment}."
+    nox.session(only, name=f"lab-cpu({environment})", default=False)
+
+
+for _name in ENVIRONMENTS:
+    _lab_cpu_in(_name)
+
+
+@nox.session(default=False)
+def tests(session: nox.Session) -> None:
+    """Test the project: without Docker first, then on the real engine if one answers."""
+    install(session, "test")
+    session.run("pytest", "tests/unit", "-n", "auto", *session.posargs)
+    session.run("pytest", "tests/engine", "-rs", *session.posargs)
+
+
+@nox.session(default=False)
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(default=False)
+def types(session: nox.Session) -> None:
+    """Check types with strict mypy."""
+    install(session, "types")
+    session.run("mypy")
+
+
+@nox.session(default=False)
+def images(session: nox.Session) -> None:
+    """Build the CPU images; `-- --base bootstrap` where no registry can be reached."""
+    install(session)
+    session.run("paritylab", "images", "build", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Resolve environments/*/*.in into locks with hashes; `-- tf2` for one."""
+    install(session)
+    session.run("paritylab", "lock", *session.posargs)
+
+
+@nox.session(default=False)
+def accept(session: nox.Session) -> None:
+    """Rewrite expected.json from the oracle; refuses while an implementation disagrees."""
+    install(session)
+    session.run("paritylab", "accept", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure warm cells and the whole matrix; prints ratios from this machine."""
+    install(session)
+    session.run("paritylab", "bench", *session.posargs)

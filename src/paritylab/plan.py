@@ -1,0 +1,89 @@
+"""From options to cells, settings and an engine: what the CLI and pytest have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paritylab import catalog, matrix
+from paritylab.engines.base import Engine
+from paritylab.engines.docker import DockerEngine
+from paritylab.engines.here import HereEngine, local_environment
+from paritylab.engines.venv import VenvEngine
+from paritylab.errors import UsageError, nearest
+from paritylab.matrix import Selection
+from paritylab.model import PROFILES, Cell, WorkerKey
+from paritylab.runner import Settings
+
+ENGINES = ("venv", "docker", "here")
+BASES = ("auto", "pull", "bootstrap")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user chose; every field has the default of the command line."""
+
+    selection: Selection = Selection()
+    settings: Settings = Settings()
+    engine: str = "venv"
+    base: str = "auto"
+    root: Path | None = None
+
+    def check(self) -> Options:
+        """Raise UsageError for an engine, base mode or profile that does not exist."""
+        for kind, name, valid in (
+            ("engine", self.engine, ENGINES),
+            ("base", self.base, BASES),
+            ("profile", self.settings.profile, PROFILES),
+        ):
+            if name not in valid:
+                raise UsageError(f"unknown {kind} `{name}`", why=nearest(name, valid))
+        return self
+
+
+def cells_of(options: Options) -> list[Cell]:
+    """Read the catalog and return the selected cells; raises CatalogError, UsageError."""
+    options.check()
+    root = options.root or catalog.find_root()
+    chosen = options.selection
+    if options.engine == "here":
+        loaded = catalog.load(root, labs=chosen.labs)
+        here = local_environment()
+        loaded = catalog.Catalog(root=root, labs=loaded.labs, environments={here.name: here})
+    else:
+        loaded = catalog.load(root, labs=chosen.labs, environments=chosen.environments)
+    cells = matrix.cells(loaded, chosen)
+    if not cells:
+        raise UsageError(
+            f"no cell for device {chosen.device}",
+            why="none of the chosen environments has that device",
+            fix="paritylab list",
+        )
+    return cells
+
+
+def worker_keys(cells: Iterable[Cell], profile: str) -> list[WorkerKey]:
+    """The workers that these cells need, each once, in the order of first need."""
+    keys = (cell.worker_key(profile) for cell in cells if not cell.unsupported)
+    return list({key.name: key for key in keys}.values())
+
+
+def open_engine(options: Options) -> Engine:
+    """Return the chosen engine; raises DockerError when no Docker engine answers."""
+    if options.engine == "docker":
+        return DockerEngine(base=options.base)
+    return HereEngine() if options.engine == "here" else VenvEngine()
+
+
+def facts(options: Options) -> dict[str, Any]:
+    """What results.json says of the run as a whole."""
+    return {
+        "engine": options.engine,
+        "base": options.base if options.engine == "docker" else None,
+        "profile": options.settings.profile,
+        "seed": options.settings.seed,
+        "cold": options.settings.cold,
+        "strict_bits": options.settings.strict_bits,
+    }

@@ -1,0 +1,235 @@
+"""pytest front end: one test per cell, workers shared by all xdist processes, one summary.
+
+The controlling process owns the engine and its fleet; xdist processes reach the fleet through
+``RemoteFleet``. Without xdist the same process does both. ``tests/labs/conftest.py`` takes its
+hooks from here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from rich.console import Console
+
+from paritylab.engines.base import Engine
+from paritylab.errors import LabError
+from paritylab.fleet import Fleet, LocalFleet, RemoteFleet, serve
+from paritylab.matrix import Selection
+from paritylab.model import Cell, CellResult, Verdict
+from paritylab.plan import Options, cells_of, facts, open_engine, worker_keys
+from paritylab.report import MARKS, document, summary, write_json
+from paritylab.runner import Runner, Settings
+
+CELLS = pytest.StashKey[list[Cell]]()
+ENGINE = pytest.StashKey[Engine]()
+FLEET = pytest.StashKey[Fleet]()
+OPEN = pytest.StashKey[ExitStack]()
+RESULT = pytest.StashKey[CellResult]()
+ATTRIBUTE = "paritylab_result"
+_result = TypeAdapter(CellResult)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options that narrow the matrix and choose engine and profile."""
+    group = parser.getgroup("paritylab", "cells of the parity matrix")
+    for name, what in (
+        ("lab", "only this lab"),
+        ("implementation", "only pytorch, tf1 or tf2"),
+        ("environment", "only this environment"),
+    ):
+        group.addoption(
+            f"--{name}", action="append", default=[], metavar="NAME", help=f"{what}; repeatable"
+        )
+    group.addoption("--device", default="cpu", help="cpu (default) or cuda")
+    group.addoption("--engine", default="venv", help="venv (default), docker or here")
+    group.addoption("--base", default="auto", help="base images: auto, pull or bootstrap")
+    group.addoption("--profile", default="portable", help="portable (default) or native")
+    group.addoption("--seed", type=int, default=None, help="other inputs, judged by the oracle")
+    group.addoption("--cold", action="store_true", help="a fresh worker for every cell")
+    group.addoption("--strict-bits", action="store_true", help="a bit drift is red")
+    group.addoption("--results", default=None, metavar="FILE", help="write results.json here")
+
+
+def options_of(config: pytest.Config) -> Options:
+    """The command line as Options."""
+    get = config.getoption
+    return Options(
+        selection=Selection(
+            labs=tuple(get("lab")),
+            implementations=tuple(get("implementation")),
+            environments=tuple(get("environment")),
+            device=get("device"),
+        ),
+        settings=Settings(
+            profile=get("profile"),
+            seed=get("seed"),
+            cold=get("cold"),
+            strict_bits=get("strict_bits"),
+        ),
+        engine=get("engine"),
+        base=get("base"),
+    )
+
+
+def _is_xdist_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Read the catalog; in the controlling process also open the engine and prepare it."""
+    config = session.config
+    try:
+        config.stash[CELLS] = cells_of(options_of(config))
+        if not config.option.collectonly:
+            _open(config)
+    except LabError as fault:
+        if OPEN in config.stash:
+            config.stash[OPEN].close()
+        pytest.exit(f"\n{fault}", returncode=fault.exit_code)
+
+
+def _open(config: pytest.Config) -> None:
+    options = options_of(config)
+    if _is_xdist_worker(config):
+        facts_of_fleet = config.workerinput["paritylab_fleet"]  # type: ignore[attr-defined]
+        config.stash[FLEET] = RemoteFleet(facts_of_fleet)
+        config.stash[ENGINE] = open_engine(options)
+        return
+    with ExitStack() as stack:
+        engine = open_engine(options)
+        stack.callback(engine.close)
+        engine.prepare(worker_keys(config.stash[CELLS], options.settings.profile))
+        fleet = stack.enter_context(LocalFleet(engine))
+        config.stash[ENGINE], config.stash[FLEET] = engine, fleet
+        config.stash[OPEN] = stack.pop_all()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell each xdist process how to reach the fleet."""
+    config = node.config
+    if FLEET in config.stash:
+        if not hasattr(config, "paritylab_fleet"):
+            config.paritylab_fleet = serve(config.stash[FLEET])[1]
+        node.workerinput["paritylab_fleet"] = config.paritylab_fleet
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per selected cell."""
+    if "cell" in metafunc.fixturenames:
+        cells = metafunc.config.stash[CELLS]
+        metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to start the workers that the collected cells need."""
+    config = session.config
+    if FLEET not in config.stash or config.getoption("cold"):
+        return
+    cells = [item.callspec.params["cell"] for item in session.items if hasattr(item, "callspec")]
+    config.stash[FLEET].prefetch(worker_keys(cells, config.getoption("profile")))
+
+
+@pytest.fixture(scope="session")
+def runner(pytestconfig: pytest.Config) -> Iterator[Runner]:
+    """Runs cells on the shared workers; one per xdist process."""
+    stash = pytestconfig.stash
+    with Runner(stash[ENGINE], stash[FLEET], options_of(pytestconfig).settings) as opened:
+        yield opened
+
+
+def check(request: pytest.FixtureRequest, runner: Runner, cell: Cell) -> None:
+    """The body of the one test: run the cell, keep the result, fail unless it is green."""
+    begun = time.monotonic()
+    result = runner.run(cell)
+    result = replace(result, seconds=round(time.monotonic() - begun, 4))
+    request.node.stash[RESULT] = result
+    if result.verdict is Verdict.UNSUPPORTED:
+        pytest.skip(result.message)
+    if not result.verdict.green:
+        pytest.fail(f"{result.verdict}: {result.message}", pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Iterator[Any]:
+    """Hang the result on the report: xdist carries it to the controlling process."""
+    made = yield
+    if made.when == "call" and RESULT in item.stash:
+        result = item.stash[RESULT]
+        setattr(made, ATTRIBUTE, _result.dump_python(result, mode="json"))
+        item.user_properties.append(("verdict", str(result.verdict)))
+        item.user_properties.append(("digest", result.digest or ""))
+        made.user_properties = item.user_properties
+    return made
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Show verdicts, not just pass and fail."""
+    data = getattr(report, ATTRIBUTE, None)
+    if data is None or report.when != "call":
+        return None
+    verdict = Verdict(data["verdict"])
+    category = {True: "passed", False: "failed"}[verdict.green]
+    if verdict is Verdict.UNSUPPORTED:
+        category = "skipped"
+    return category, MARKS[verdict], verdict.upper()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The matrix, the reasons for gaps, and every divergence."""
+    results = _results(terminalreporter)
+    if not results:
+        return
+    options = options_of(config)
+    console = Console(
+        file=terminalreporter._tw._file,
+        force_terminal=bool(terminalreporter._tw.hasmarkup),
+        width=terminalreporter._tw.fullwidth if terminalreporter._tw.hasmarkup else 160,
+    )
+    console.print()
+    console.print(summary(results))
+    target = config.getoption("results")
+    if target:
+        engine = config.stash[ENGINE]
+        images = getattr(engine, "images", {})
+        data = document(
+            results, config.stash[CELLS], {**facts(options), "images": dict(images)}
+        )
+        write_json(Path(target), data)
+        console.print(f"results: {target}", style="dim")
+
+
+def _results(terminalreporter: Any) -> list[CellResult]:
+    reports = (item for items in terminalreporter.stats.values() for item in items)
+    found = [
+        _result.validate_python(getattr(item, ATTRIBUTE))
+        for item in reports
+        if hasattr(item, ATTRIBUTE)
+    ]
+    return sorted(found, key=lambda result: result.cell)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop every worker, whatever happened."""
+    stash = session.config.stash
+    if OPEN in stash:
+        stash[OPEN].close()
+        del stash[OPEN]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The same after a Ctrl-C that skipped the session's end."""
+    if OPEN in config.stash:
+        config.stash[OPEN].close()
+        del config.stash[OPEN]
+
