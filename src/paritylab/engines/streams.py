@@ -1,0 +1,112 @@
+"""Byte streams with deadlines over sockets, and how a worker is started over one."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from paritylab import worker
+from paritylab.errors import WorkerError
+from paritylab.model import WorkerKey
+from paritylab.wire import Hello, read_hello
+
+START_SECONDS = 300.0
+_CHUNK = 1 << 20
+
+
+class SocketChannel:
+    """A Channel (see engines.base) over a connected stream socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def write(self, data: bytes, *, deadline: float) -> None:
+        """See Channel."""
+        view = memoryview(data)
+        try:
+            while view:
+                self._arm(deadline)
+                view = view[self._sock.send(view[:_CHUNK]) :]
+        except TimeoutError:
+            raise
+        except OSError as fault:
+            raise WorkerError("the worker hung up while it was sent something") from fault
+
+    def read(self, size: int, *, deadline: float) -> bytes:
+        """See Channel."""
+        data = bytearray()
+        while len(data) < size:
+            part = self._some(min(size - len(data), _CHUNK), deadline)
+            if not part:
+                raise WorkerError(
+                    "the worker hung up",
+                    why="it was killed, ran out of memory, or the implementation killed it",
+                )
+            data += part
+        return bytes(data)
+
+    def close(self) -> None:
+        """See Channel; closing twice does no harm."""
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        finally:
+            self._sock.close()
+
+    def _some(self, size: int, deadline: float) -> bytes:
+        """Return at least one byte, or none at the end of the stream."""
+        try:
+            self._arm(deadline)
+            return self._sock.recv(size)
+        except TimeoutError:
+            raise
+        except OSError:
+            return b""
+
+    def _arm(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline has passed")
+        self._sock.settimeout(left)
+
+
+def connect_unix(path: str) -> SocketChannel:
+    """Connect to a worker's Unix socket; raises WorkerError when nobody listens there."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(path)
+    except OSError as fault:
+        sock.close()
+        raise WorkerError(f"no worker answers ({fault.strerror})", where=path) from fault
+    return SocketChannel(sock)
+
+
+def start_message(key: WorkerKey, *, socket_path: str, folder: str, uids: bool) -> bytes:
+    """What ``python -c worker.BOOT`` reads from stdin: the worker's source and its task.
+
+    ``folder`` is where it makes the jobs' folders; ``uids`` gives every job a uid of its own,
+    for which the worker must be root.
+    """
+    source = Path(worker.__file__).read_bytes()
+    start = {
+        "kind": "start", "socket": socket_path, "folder": folder, "preload": list(key.preload),
+        "profile": key.profile, "device": key.device, "uids": uids,
+    }  # fmt: skip
+    return len(source).to_bytes(4, "big") + source + worker.pack(start)
+
+
+def await_ready(read: Callable[[int], bytes], key: WorkerKey) -> Hello:
+    """Wait for a started worker's ``ready``; raises WorkerError with its last words."""
+    try:
+        return read_hello(read, "ready")
+    except TimeoutError as fault:
+        raise WorkerError(
+            f"the worker {key.name} was not ready within {START_SECONDS:g} s",
+            why=f"importing {', '.join(key.preload) or 'nothing'} takes seconds as a rule",
+        ) from fault
+    except WorkerError as fault:
+        fault.where = fault.where or f"{key.environment.name}-{key.device}"
+        raise

@@ -1,0 +1,56 @@
+"""Pinned virtual environments: the engine that needs no Docker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import Progress
+
+from paritylab import venvs
+from paritylab.engines.base import Unavailable
+from paritylab.engines.local import LocalEngine
+from paritylab.model import WorkerKey
+
+# LD_PRELOAD is how another CPU is emulated; whoever sets it means every process.
+INHERITED = ("PATH", "HOME", "TMPDIR", "LD_PRELOAD", "FAKECPU", "FAKECPU_NOCACHE")
+
+
+class VenvEngine(LocalEngine):
+    """Runs workers in uv-made virtual environments, with a clean set of variables.
+
+    ``progress`` shows what is fetched and installed; without one, a new one on stderr does.
+    """
+
+    name = "venv"
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        super().__init__()
+        self._progress = progress or Progress(console=Console(stderr=True), transient=True)
+
+    def unavailable(self, key: WorkerKey) -> Unavailable | None:
+        """See Engine."""
+        stacks = key.environment.stacks
+        if key.device not in stacks:
+            return Unavailable(
+                reason=f"{key.environment.name} has no stack for {key.device}",
+                fix=f"choose another device: {', '.join(sorted(stacks))}",
+            )
+        return venvs.missing(key.environment)
+
+    def prepare(self, keys: list[WorkerKey]) -> None:
+        """See Engine."""
+        stacks = {(k.environment.name, k.device): k for k in keys if not self.unavailable(k)}
+        with self._progress:
+            for key in stacks.values():
+                venvs.ensure(key.environment, key.device, self._progress)
+
+    def command(self, key: WorkerKey) -> list[str]:
+        """See LocalEngine."""
+        return [str(venvs.ensure(key.environment, key.device, self._progress)), "-s"]
+
+    def variables(self, key: WorkerKey) -> Mapping[str, str]:
+        """See LocalEngine."""
+        kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return {**kept, "LANG": "C.UTF-8", **key.variables}
