@@ -1,0 +1,62 @@
+"""accept: expected.json comes from the oracle, and only when every implementation agrees."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from paritylab import catalog
+from paritylab.accept import accept
+from paritylab.matrix import Selection, cells
+from paritylab.model import Cell, CellResult, Verdict
+from paritylab.scenarios import read_expected
+
+
+def result(cell: Cell, verdict: Verdict, digest: str | None = None) -> CellResult:
+    """What a run would have said of the cell."""
+    return CellResult(
+        cell=cell.id,
+        lab=cell.lab.slug,
+        implementation=cell.implementation,
+        environment=cell.environment.name,
+        device=cell.device,
+        profile="portable",
+        verdict=verdict,
+        digest=digest,
+        message="y[3]: expected 1.0, got 2.0",
+    )
+
+
+def test_refuses_while_one_implementation_disagrees(project: Path) -> None:
+    """One red cell is enough; the sentence names it."""
+    chosen = cells(catalog.load(project), Selection())
+    results = [
+        result(chosen[0], Verdict.CLOSE, "a" * 64),
+        result(chosen[1], Verdict.UNSUPPORTED),
+        result(chosen[2], Verdict.DIVERGED),
+    ]
+    acceptance = accept(chosen[0].lab, chosen, results)
+    assert acceptance.refused == (
+        "double-tf2@tiny-cpu: diverged: y[3]: expected 1.0, got 2.0",
+    )
+
+
+def test_digests_are_recorded_kept_for_cells_not_run_and_replaced_by_new_ones(
+    project: Path,
+) -> None:
+    """A machine that cannot run an environment does not erase its digests."""
+    chosen = cells(catalog.load(project), Selection())
+    lab = chosen[0].lab
+    green = [result(chosen[0], Verdict.CLOSE, "a" * 64), result(chosen[2], Verdict.CLOSE, "b" * 64)]
+    accept(lab, [chosen[0], chosen[2]], green).write()
+    again = replace(green[0], digest="c" * 64)
+    acceptance = accept(lab, [chosen[0]], [again])
+    assert [line[0] for line in acceptance.diff[3:]] == ["-", "+"]
+    acceptance.write()
+    entries = {e.implementation: e.digest for e in read_expected(lab).digests}
+    assert entries == {"pytorch": "c" * 64, "tf2": "b" * 64}
+
+
+def test_accepting_twice_changes_nothing(project: Path) -> None:
+    """The text is a function of lab and digests: no noise in reviews."""
+    lab = catalog.load(project).labs["double"]
+    accept(lab, [], []).write()
+    assert accept(lab, [], []).diff == ()

@@ -1,0 +1,91 @@
+"""report: tables for people, results.json for programs."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from paritylab import catalog, report
+from paritylab.matrix import Selection, cells
+from paritylab.model import CellResult, Divergence, Verdict
+
+
+def result(verdict: Verdict, implementation: str = "tf1", **facts: object) -> CellResult:
+    """A result of train on tf2."""
+    return CellResult(
+        cell=f"train-{implementation}@tf2-cpu",
+        lab="train",
+        implementation=implementation,
+        environment="tf2",
+        device="cpu",
+        profile="portable",
+        verdict=verdict,
+        seconds=0.25,
+        **facts,  # type: ignore[arg-type]
+    )
+
+
+def text(results: list[CellResult]) -> str:
+    """The summary as plain text, 160 columns."""
+    console = Console(file=StringIO(), width=160)
+    console.print(report.summary(results))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_table_shows_every_verdict_with_its_time_and_gaps_with_their_reason() -> None:
+    """Nothing that did not run looks as if it had."""
+    shown = text(
+        [
+            result(Verdict.IDENTICAL, "pytorch"),
+            result(Verdict.UNSUPPORTED, "tf1", message="no sessions here"),
+            result(Verdict.CLOSE, "tf2", bit_drift=True, message="bit drift: digest 1, recorded 2"),
+        ]
+    )
+    assert "identical 0.25" in shown
+    assert "unsupported: tf1 on tf2: no sessions here" in shown
+    assert "close! 0.25" in shown
+    assert "bit drift: digest 1" in shown
+    assert "3 cells: 1 identical, 1 close, 1 unsupported" in shown
+
+
+def test_divergence_is_shown_with_index_values_ulp_and_step() -> None:
+    """A reader sees where two programs part without opening a file; markup is not obeyed."""
+    first = Divergence(
+        output="loss[bold]",
+        index=(3,),
+        step=3,
+        expected="0.5",
+        got="0.25",
+        ulp=8388608,
+        relative=0.5,
+        allowed=1e-6,
+        outside=7,
+        total=10,
+    )
+    shown = text([result(Verdict.DIVERGED, divergences=(first,), message="loss[3]: …")])
+    for part in ("loss[bold]", "[3]", "0.5", "0.25", "8,388,608", "5.00e-01", "7/10"):
+        assert part in shown
+
+
+def test_green_needs_something_that_ran() -> None:
+    """A run in which everything was unsupported proves nothing."""
+    assert report.all_green([result(Verdict.CLOSE), result(Verdict.UNSUPPORTED)])
+    assert not report.all_green([result(Verdict.UNSUPPORTED)])
+    assert not report.all_green([result(Verdict.CLOSE), result(Verdict.TIMEOUT)])
+
+
+def test_results_json_is_versioned_complete_and_written_whole(
+    project: Path, tmp_path: Path
+) -> None:
+    """Programs find schema, host, locks and every field of every cell; strict JSON only."""
+    chosen = cells(catalog.load(project), Selection())
+    data = report.document([result(Verdict.CLOSE)], chosen, {"engine": "venv"})
+    target = tmp_path / "deep/results.json"
+    report.write_json(target, data)
+    assert not list(target.parent.glob("*.partial"))
+    again = json.loads(target.read_text(), parse_constant=lambda c: 1 / 0)
+    assert again["schema_version"] == report.SCHEMA_VERSION
+    assert again["host"]["cpu"]
+    assert again["environments"][0]["environment"] == "tiny"
+    assert again["cells"][0]["verdict"] == "close"

@@ -1,0 +1,175 @@
+"""runner: what a worker answers becomes the right verdict."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paritylab import catalog
+from paritylab.accept import accept
+from paritylab.digest import digest
+from paritylab.engines.here import HereEngine
+from paritylab.matrix import Selection, cells
+from paritylab.model import Cell, CellResult, Verdict
+from paritylab.runner import Settings, judge, problem_of, run_all
+from paritylab.scenarios import Problem, RecordedDigest
+from paritylab.wire import JobResult
+
+
+@pytest.fixture
+def cell(project: Path) -> Cell:
+    """double-pytorch@tiny-cpu, with an accepted expected.json."""
+    loaded = catalog.load(project)
+    accept(loaded.labs["double"], [], []).write()
+    return cells(loaded, Selection(implementations=("pytorch",)))[0]
+
+
+@pytest.fixture
+def problem(cell: Cell) -> Problem:
+    """Inputs and expected values of the fixture lab."""
+    return problem_of(cell.lab, Settings())
+
+
+def values_of(problem: Problem) -> dict:
+    """The right answer of the PyTorch implementation."""
+    return {
+        "doubled": 2 * problem.inputs["x"],
+        "rounds": 1,
+        "style": "eager",
+    }
+
+
+def verdict_of(cell: Cell, problem: Problem, answer: JobResult, *, strict: bool = False):
+    """Judge one answer."""
+    blank = CellResult(
+        cell=cell.id,
+        lab=cell.lab.slug,
+        implementation=cell.implementation,
+        environment=cell.environment.name,
+        device=cell.device,
+        profile="portable",
+        verdict=Verdict.UNSUPPORTED,
+    )
+    return judge(blank, cell, answer, problem=problem, strict_bits=strict)
+
+
+def with_digest(cell: Cell, problem: Problem, value: str) -> Problem:
+    """The problem with one recorded digest for this cell."""
+    entry = RecordedDigest(
+        implementation="pytorch",
+        environment=cell.environment.name,
+        device="cpu",
+        profile="portable",
+        lock=cell.environment.stacks["cpu"].lock_digest,
+        digest=value,
+    )
+    return replace(problem, digests=(entry,))
+
+
+def test_right_values_are_close_and_with_the_recorded_digest_identical(
+    cell: Cell, problem: Problem
+) -> None:
+    """Without a recorded digest nothing can be `identical`."""
+    values = values_of(problem)
+    answer = JobResult(status="ok", values=values)
+    assert verdict_of(cell, problem, answer).verdict is Verdict.CLOSE
+    known = with_digest(cell, problem, digest(values))
+    assert verdict_of(cell, known, answer).verdict is Verdict.IDENTICAL
+
+
+def test_bit_drift_is_loud_and_red_only_when_strict(cell: Cell, problem: Problem) -> None:
+    """Other bits within the tolerance: reported, and a failure with --strict-bits."""
+    drifted = with_digest(cell, problem, "0" * 64)
+    answer = JobResult(status="ok", values=values_of(problem))
+    loose = verdict_of(cell, drifted, answer)
+    assert (loose.verdict, loose.bit_drift) == (Verdict.CLOSE, True)
+    assert loose.message.startswith("bit drift")
+    assert verdict_of(cell, drifted, answer, strict=True).verdict is Verdict.DIVERGED
+
+
+def test_a_recorded_digest_never_hides_wrong_values(cell: Cell, problem: Problem) -> None:
+    """A digest that was recorded for wrong outputs does not make them green."""
+    values = {**values_of(problem), "rounds": 2}
+    known = with_digest(cell, problem, digest(values))
+    result = verdict_of(cell, known, JobResult(status="ok", values=values))
+    assert result.verdict is Verdict.DIVERGED
+    assert "rounds: expected 1, got 2" in result.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "message"),
+    [
+        (JobResult(status="timeout"), Verdict.TIMEOUT, "limits.seconds"),
+        (JobResult(status="killed", cause="signal SIGSEGV"), Verdict.KILLED, "SIGSEGV"),
+        (
+            JobResult(status="error", error_type="ValueError", message="no"),
+            Verdict.FAILED,
+            "ValueError: no",
+        ),
+        (JobResult(status="protocol", cause="lied"), Verdict.FAILED, "lied"),
+        (JobResult(status="ok", values={}), Verdict.FAILED, "outputs.doubled: declared"),
+    ],
+)
+def test_each_status_has_its_verdict(
+    cell: Cell, problem: Problem, answer: JobResult, verdict: Verdict, message: str
+) -> None:
+    """No way of going wrong is green, and each says what happened."""
+    result = verdict_of(cell, problem, answer)
+    assert result.verdict is verdict
+    assert message in result.message
+
+
+def test_nan_diverges(cell: Cell, problem: Problem) -> None:
+    """A NaN is a divergence at its index."""
+    values = values_of(problem)
+    values["doubled"][1] = np.nan
+    result = verdict_of(cell, problem, JobResult(status="ok", values=values))
+    assert result.verdict is Verdict.DIVERGED
+    assert "doubled[1]" in result.message
+    assert "got nan" in result.message
+
+
+@pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
+def test_the_whole_fixture_matrix_runs_on_a_real_worker(project: Path, *, cold: bool) -> None:
+    """Cells cross the real protocol; warm and cold give the same digests."""
+    loaded = catalog.load(project)
+    accept(loaded.labs["double"], [], []).write()
+    chosen = cells(loaded, Selection())
+    told: list[str] = []
+    engine = HereEngine()
+    try:
+        results = run_all(
+            chosen, engine, Settings(cold=cold), jobs=2, done=lambda r: told.append(r.cell)
+        )
+    finally:
+        engine.close()
+    assert [r.cell for r in results] == [c.id for c in chosen]
+    assert sorted(told) == sorted(r.cell for r in results)
+    assert {r.implementation: r.verdict for r in results} == {
+        "pytorch": Verdict.CLOSE,
+        "tf1": Verdict.UNSUPPORTED,
+        "tf2": Verdict.CLOSE,
+    }
+    x = np.random.RandomState(0).rand(3).astype(np.float32)
+    by_hand = digest({"doubled": 2 * x, "rounds": 1, "style": "eager"})
+    assert results[0].digest == by_hand
+
+
+def test_one_broken_lab_leaves_the_others_green(project: Path) -> None:
+    """A scenario that fails is the failure of its own cells only."""
+    import shutil
+
+    shutil.copytree(project / "labs/double", project / "labs/broken")
+    scenario = project / "labs/broken/scenario.py"
+    scenario.write_text(scenario.read_text().replace('"rounds": 1}', '"rounds": 1 / 0}'))
+    loaded = catalog.load(project)
+    accept(loaded.labs["double"], [], []).write()
+    chosen = cells(loaded, Selection(implementations=("pytorch",)))
+    engine = HereEngine()
+    try:
+        results = run_all(chosen, engine, Settings(), jobs=1, done=lambda _: None)
+    finally:
+        engine.close()
+    assert [r.verdict for r in results] == [Verdict.FAILED, Verdict.CLOSE]
+    assert "labs/broken/scenario.py:8: inputs(0) failed" in results[0].message
