@@ -230,7 +230,8 @@ def _result(job: Job, header: _Result, payload: bytes) -> JobResult:
 
 
 def _frames(payload: bytes, stages: int) -> list[tuple[_Outputs | _Error, bytes]]:
-    read, found, used = reader(payload), [], 0
+    found: list[tuple[_Outputs | _Error, bytes]] = []
+    read, used = reader(payload), 0
     while used < len(payload):
         if len(found) == stages:
             raise MalformedError("it holds more answers than stages")

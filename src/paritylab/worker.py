@@ -14,8 +14,8 @@ is killed) ends the worker and everything it runs. Stdout carries one frame: ``r
 threads, import_seconds) or ``failed`` (type, message, traceback).
 
 Session (a connection to the Unix socket, a process of its own): the worker says ``hello`` (the
-facts of ``ready``), then answers each ``job`` (id, file, source, stages, seed, seconds, memory_mb,
-output_mb, file_mb, values; payload: the arrays) with one ``result``, one job at a time. A hang-up,
+facts of ``ready``), then answers each ``job`` (id, file, source, stages, seed, profile, seconds,
+memory_mb, output_mb, file_mb, values; payload: the arrays) with one ``result``, one job at a time. A hang-up,
 or anything sent while a job runs, kills the job. A frame that is no job is answered by ``refused``
 (why) and the end of the session.
 
@@ -447,6 +447,8 @@ class Job:
         self.descriptors, self.payload = header.get("values"), payload
         decode_values(self.descriptors, payload)
         self.profile, self.device = start["profile"], start["device"]
+        if header.get("profile") != self.profile:
+            raise MalformedError("this worker is for the profile %s" % self.profile)
         self.uid = _fresh_uid(number) if start["uids"] else None
         # Nobody can list the parent folder, so nobody else's job finds this one.
         self.folder = os.path.join(start["folder"], os.urandom(16).hex())

@@ -73,7 +73,7 @@ class HereEngine(LocalEngine):
             raise
         return endpoint
 
-    def command(self, key: WorkerKey) -> list[str]:
+    def command(self, key: WorkerKey) -> list[str]:  # noqa: ARG002 - one for all keys
         """See LocalEngine."""
         return [sys.executable]
 

@@ -46,14 +46,14 @@ class LocalWorker:
         self.key = key
         self.folder = _private_folder()
         self.socket = str(self.folder / "socket")
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
         ours, theirs = socket.socketpair()
         self._lifetime = SocketChannel(ours)
         try:
             self._process = subprocess.Popen(
                 [*command, "-c", worker.BOOT],
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=self._stderr,
                 env=dict(variables),
                 cwd=self.folder,
