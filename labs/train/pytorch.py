@@ -1,0 +1,65 @@
+"""Training, define-by-run: the network is what Python does, each time."""
+
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = torch.nn.Linear(10, 20)
+        self.fc2 = torch.nn.Linear(20, 1)
+
+    def forward(self, x):  # [n, 10]
+        x = self.fc1(x)  # [n, 20]
+        x = torch.nn.functional.relu(x)  # [n, 20]
+        return self.fc2(x)  # [n, 1]
+
+
+def run(inputs, workdir):
+    # Data: torch.tensor copies; torch.from_numpy would share the memory
+    x = torch.tensor(inputs["x"])  # [352, 10]
+    y = torch.tensor(inputs["y"])  # [352, 1]
+    x_test = torch.tensor(inputs["x_test"])  # [90, 10]
+    y_test = torch.tensor(inputs["y_test"])  # [90, 1]
+    batches = torch.tensor(inputs["batches"])  # [176, 32]
+
+    # Network
+    net = Net()
+
+    # First weights: a Linear keeps its matrix as [outputs, inputs]
+    with torch.no_grad():
+        net.fc1.weight.copy_(torch.tensor(inputs["w1"].T))  # [20, 10]
+        net.fc1.bias.copy_(torch.tensor(inputs["b1"]))  # [20]
+        net.fc2.weight.copy_(torch.tensor(inputs["w2"].T))  # [1, 20]
+        net.fc2.bias.copy_(torch.tensor(inputs["b2"]))  # [1]
+
+    # Loss and optimiser
+    loss_fn = torch.nn.MSELoss()
+    optimizer = torch.optim.SGD(net.parameters(), lr=inputs["learning_rate"])
+
+    # One step: gradients add up until they are set to zero
+    def step(xb, yb):  # [32, 10], [32, 1]
+        loss = loss_fn(net(xb), yb)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    # Training
+    losses = [step(x[rows], y[rows]) for rows in batches]
+
+    # Test
+    with torch.no_grad():
+        predictions = net(x_test)  # [90, 1]
+        test_loss = loss_fn(predictions, y_test)
+
+    # Results
+    return {
+        "loss": torch.stack(losses).numpy(),  # [176]
+        "w1": net.fc1.weight.detach().numpy().T,  # [10, 20]
+        "b1": net.fc1.bias.detach().numpy(),  # [20]
+        "w2": net.fc2.weight.detach().numpy().T,  # [20, 1]
+        "b2": net.fc2.bias.detach().numpy(),  # [1]
+        "predictions": predictions.numpy(),  # [90, 1]
+        "test_loss": test_loss.numpy(),  # []
+    }
