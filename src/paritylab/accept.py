@@ -13,7 +13,6 @@ from paritylab.digest import canonical
 from paritylab.errors import CatalogError, LabError
 from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Lab, OutputSpec, Value, Verdict
 from paritylab.scenarios import (
-    SCHEMA,
     ExpectedModel,
     Problem,
     RecordedDigest,
@@ -56,7 +55,7 @@ def accept(lab: Lab, cells: Sequence[Cell], results: Sequence[CellResult]) -> Ac
     )
     problem = solve(lab, lab.seed)
     model = ExpectedModel(
-        schema_version=SCHEMA,
+        schema_version=1,
         lab=lab.slug,
         seed=lab.seed,
         inputs=problem.inputs_digest,
@@ -129,7 +128,8 @@ def _recorded(cell: Cell, result: CellResult) -> RecordedDigest:
 def render(model: ExpectedModel) -> str:
     """JSON with a line per array row and per digest: a diff of it is readable."""
     outputs = [
-        f"    {json.dumps(name)}: {_render_output(output)}" for name, output in model.outputs.items()
+        f"    {json.dumps(name)}: {_render_output(output)}"
+        for name, output in model.outputs.items()
     ]
     digests = [f"    {json.dumps(d.model_dump(exclude_none=True))}" for d in model.digests]
     return "\n".join(

@@ -66,9 +66,7 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
-def load(
-    root: Path, *, labs: Collection[str] = (), environments: Collection[str] = ()
-) -> Catalog:
+def load(root: Path, *, labs: Collection[str] = (), environments: Collection[str] = ()) -> Catalog:
     """Read the project at ``root``; names narrow it (a broken lab elsewhere is then no matter).
 
     Raises CatalogError that tells every fault found, UsageError for an unknown name.
@@ -153,6 +151,7 @@ def _slug(folder: Path, root: Path) -> str:
 def _lab(folder: Path, root: Path) -> Lab:
     shown = str(folder.relative_to(root) / "lab.toml")
     model = parse_toml(folder / "lab.toml", LabModel, shown=shown)
+    written = {str(name): table for name, table in model.implementations.items()}
     lab = Lab(
         slug=_slug(folder, root),
         folder=folder,
@@ -169,7 +168,7 @@ def _lab(folder: Path, root: Path) -> Lab:
             for name, output in model.outputs.items()
         },
         implementations={
-            name: _lab_implementation(folder, name, model.implementations.get(name), shown)
+            name: _lab_implementation(folder, name, written.get(name), shown)
             for name in IMPLEMENTATIONS
         },
         limits=Limits(**model.limits.model_dump()),

@@ -20,8 +20,8 @@ from paritylab.errors import EXIT_INPUT, EXIT_INTERRUPTED, EXIT_RED, LabError
 from paritylab.matrix import Selection
 from paritylab.matrix import cells as matrix_cells
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.plan import Options, cells_of, facts, open_engine, worker_keys
-from paritylab.runner import Settings, run_all
+from paritylab.plan import Options, cells_of, facts, open_engine
+from paritylab.runner import Settings, run_all, worker_keys
 
 app = typer.Typer(
     help=(

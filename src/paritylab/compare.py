@@ -127,7 +127,10 @@ def _same_sign_of_zero(got: np.ndarray, want: np.ndarray) -> NDArray[np.bool_] |
 def _string_difference(got: str, want: str, spec: OutputSpec) -> _Difference:
     if got == want:
         return _Difference(divergence=None, used=0.0, ulp=None)
-    at = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b), min(len(got), len(want)))
+    at = next(
+        (i for i, (a, b) in enumerate(zip(got, want, strict=False)) if a != b),
+        min(len(got), len(want)),
+    )
     around = slice(max(0, at - 20), at + 20)
     divergence = Divergence(
         output=spec.name,
@@ -144,7 +147,7 @@ def _string_difference(got: str, want: str, spec: OutputSpec) -> _Difference:
     return _Difference(divergence=divergence, used=float(np.inf), ulp=None)
 
 
-def _first(  # the first element outside, in step order (axis 0 first, as C order is)
+def _first(  # noqa: PLR0913 - one fact each; axis 0 first, as C order is
     got: np.ndarray,
     want: np.ndarray,
     *,

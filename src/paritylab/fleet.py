@@ -110,9 +110,7 @@ class RemoteFleet:
             pass
 
         Client.register("fleet")
-        client = Client(
-            address=(facts["host"], int(facts["port"])), authkey=facts["key"].encode()
-        )
+        client = Client(address=(facts["host"], int(facts["port"])), authkey=facts["key"].encode())
         client.connect()
         self._fleet: Any = client.fleet()  # type: ignore[attr-defined]
 

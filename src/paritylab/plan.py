@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from paritylab.engines.here import HereEngine, local_environment
 from paritylab.engines.venv import VenvEngine
 from paritylab.errors import UsageError, nearest
 from paritylab.matrix import Selection
-from paritylab.model import PROFILES, Cell, WorkerKey
+from paritylab.model import PROFILES, Cell
 from paritylab.runner import Settings
 
 ENGINES = ("venv", "docker", "here")
@@ -25,8 +24,8 @@ BASES = ("auto", "pull", "bootstrap")
 class Options:
     """What a user chose; every field has the default of the command line."""
 
-    selection: Selection = Selection()
-    settings: Settings = Settings()
+    selection: Selection = field(default_factory=Selection)
+    settings: Settings = field(default_factory=Settings)
     engine: str = "venv"
     base: str = "auto"
     root: Path | None = None
@@ -62,12 +61,6 @@ def cells_of(options: Options) -> list[Cell]:
             fix="paritylab list",
         )
     return cells
-
-
-def worker_keys(cells: Iterable[Cell], profile: str) -> list[WorkerKey]:
-    """The workers that these cells need, each once, in the order of first need."""
-    keys = (cell.worker_key(profile) for cell in cells if not cell.unsupported)
-    return list({key.name: key for key in keys}.values())
 
 
 def open_engine(options: Options) -> Engine:

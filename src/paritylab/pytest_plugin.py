@@ -7,10 +7,8 @@ hooks from here.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,11 @@ from paritylab.errors import LabError
 from paritylab.fleet import Fleet, LocalFleet, RemoteFleet, serve
 from paritylab.matrix import Selection
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.plan import Options, cells_of, facts, open_engine, worker_keys
+from paritylab.plan import Options, cells_of, facts, open_engine
 from paritylab.report import MARKS, document, summary, write_json
-from paritylab.runner import Runner, Settings
+from paritylab.runner import Runner, Settings, worker_keys
 
-CELLS = pytest.StashKey[list[Cell]]()
+CELLS = pytest.StashKey[Sequence[Cell]]()
 ENGINE = pytest.StashKey[Engine]()
 FLEET = pytest.StashKey[Fleet]()
 OPEN = pytest.StashKey[ExitStack]()
@@ -105,7 +103,8 @@ def _open(config: pytest.Config) -> None:
     with ExitStack() as stack:
         engine = open_engine(options)
         stack.callback(engine.close)
-        engine.prepare(worker_keys(config.stash[CELLS], options.settings.profile))
+        cells: Sequence[Cell] = config.stash[CELLS]
+        engine.prepare(worker_keys(cells, options.settings.profile))
         fleet = stack.enter_context(LocalFleet(engine))
         config.stash[ENGINE], config.stash[FLEET] = engine, fleet
         config.stash[OPEN] = stack.pop_all()
@@ -147,9 +146,7 @@ def runner(pytestconfig: pytest.Config) -> Iterator[Runner]:
 
 def check(request: pytest.FixtureRequest, runner: Runner, cell: Cell) -> None:
     """The body of the one test: run the cell, keep the result, fail unless it is green."""
-    begun = time.monotonic()
-    result = runner.run(cell)
-    result = replace(result, seconds=round(time.monotonic() - begun, 4))
+    result = runner.timed(cell)
     request.node.stash[RESULT] = result
     if result.verdict is Verdict.UNSUPPORTED:
         pytest.skip(result.message)
@@ -158,9 +155,7 @@ def check(request: pytest.FixtureRequest, runner: Runner, cell: Cell) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Hang the result on the report: xdist carries it to the controlling process."""
     made = yield
     if made.when == "call" and RESULT in item.stash:
@@ -201,9 +196,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if target:
         engine = config.stash[ENGINE]
         images = getattr(engine, "images", {})
-        data = document(
-            results, config.stash[CELLS], {**facts(options), "images": dict(images)}
-        )
+        cells: Sequence[Cell] = config.stash[CELLS]
+        data = document(results, cells, {**facts(options), "images": dict(images)})
         write_json(Path(target), data)
         console.print(f"results: {target}", style="dim")
 
@@ -232,4 +226,3 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if OPEN in config.stash:
         config.stash[OPEN].close()
         del config.stash[OPEN]
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections import Counter
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic_core import to_json
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -193,5 +193,6 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write beside the target and rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    # Strict JSON has no Infinity: the share of a zero tolerance becomes null.
+    partial.write_bytes(to_json(data, indent=2, inf_nan_mode="null") + b"\n")
     partial.replace(path)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 
 from paritylab import scenarios
-from paritylab.compare import Report, compare
-from paritylab.digest import digest
 from paritylab.engines.base import Endpoint, Engine, Unavailable
 from paritylab.errors import LabError, WorkerError
 from paritylab.fleet import Fleet, LocalFleet
-from paritylab.model import Cell, CellResult, Divergence, Lab, Verdict, WorkerKey
+from paritylab.judge import judge
+from paritylab.model import Cell, CellResult, Lab, Verdict, WorkerKey
 from paritylab.scenarios import Problem
 from paritylab.wire import Job, JobResult, Session
 
@@ -75,9 +76,17 @@ class Runner:
         if isinstance(answer, LabError):
             return replace(blank, verdict=Verdict.FAILED, message=str(answer))
         return judge(
-            replace(blank, versions=session_versions), cell, answer,
-            problem=problem, strict_bits=self.settings.strict_bits,
+            replace(blank, versions=session_versions),
+            cell,
+            answer,
+            problem=problem,
+            strict_bits=self.settings.strict_bits,
         )
+
+    def timed(self, cell: Cell) -> CellResult:
+        """``run`` with the wall time, in seconds, as the result's ``seconds``."""
+        begun = time.monotonic()
+        return replace(self.run(cell), seconds=round(time.monotonic() - begun, 4))
 
     def _execute(
         self, cell: Cell, problem: Problem
@@ -143,7 +152,6 @@ def _raised(answer: Endpoint | Unavailable | LabError) -> Endpoint | Unavailable
     return answer
 
 
-
 _problems: dict[tuple[str, int | None, bool], Problem] = {}
 _problems_lock = threading.Lock()
 
@@ -178,91 +186,6 @@ def _job(cell: Cell, problem: Problem, settings: Settings) -> Job:
     )
 
 
-def judge(
-    blank: CellResult, cell: Cell, answer: JobResult, *, problem: Problem, strict_bits: bool
-) -> CellResult:
-    """Turn a worker's answer into the cell's verdict; pure."""
-    seen = replace(
-        blank,
-        worker_seconds=answer.seconds,
-        peak_memory_mb=answer.peak_memory_mb,
-        stdout=answer.stdout,
-        stderr=answer.stderr,
-    )
-    if answer.status != "ok":
-        verdict, message = _not_ok(answer, cell)
-        return replace(seen, verdict=verdict, message=message)
-    report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
-    found = digest(answer.values)
-    recorded = recorded_digest(cell, problem, blank.profile)
-    drift = recorded is not None and recorded != found
-    seen = replace(
-        seen,
-        digest=found,
-        recorded_digest=recorded,
-        bit_drift=drift,
-        divergences=report.divergences,
-        tolerance_used=report.tolerance_used,
-        max_ulp=report.max_ulp,
-    )
-    verdict, message = _held(report, problem.stale.get(cell.implementation))
-    if verdict is Verdict.CLOSE and recorded == found:
-        verdict = Verdict.IDENTICAL
-    if verdict is Verdict.CLOSE and drift:
-        message = f"bit drift: digest {found[:12]}, recorded {str(recorded)[:12]}"
-        verdict = Verdict.DIVERGED if strict_bits else verdict
-    return replace(seen, verdict=verdict, message=message)
-
-
-def _held(report: Report, stale: str | None) -> tuple[Verdict, str]:
-    if stale:
-        return Verdict.DIVERGED, stale
-    if report.faults:
-        return Verdict.FAILED, "; ".join(report.faults)
-    if report.divergences:
-        return Verdict.DIVERGED, describe(report.divergences[0])
-    return Verdict.CLOSE, ""
-
-
-def _not_ok(answer: JobResult, cell: Cell) -> tuple[Verdict, str]:
-    if answer.status == "timeout":
-        seconds = cell.lab.limits.seconds
-        where = f"labs/{cell.lab.slug}/lab.toml: limits.seconds"
-        return Verdict.TIMEOUT, f"no answer within {seconds:g} s ({where})"
-    if answer.status == "killed":
-        return Verdict.KILLED, answer.cause
-    if answer.error_type:
-        return Verdict.FAILED, f"{answer.error_type}: {answer.message}"
-    return Verdict.FAILED, answer.cause or answer.message
-
-
-def recorded_digest(cell: Cell, problem: Problem, profile: str) -> str | None:
-    """The digest that expected.json holds for this cell's lock and profile, if any."""
-    lock = cell.environment.stacks[cell.device].lock_digest
-    wanted = (cell.implementation, cell.environment.name, cell.device, profile, lock)
-    for entry in problem.digests:
-        facts = (entry.implementation, entry.environment, entry.device, entry.profile, entry.lock)
-        if facts == wanted:
-            return entry.digest
-    return None
-
-
-def describe(first: Divergence) -> str:
-    """One sentence: output, index, expected, got, distance, and how much else is outside."""
-    at = f"[{','.join(map(str, first.index))}]" if first.index else ""
-    step = f" (first at step {first.step})" if first.step is not None else ""
-    distance = []
-    if first.ulp is not None:
-        distance.append(f"{first.ulp} ULP")
-    if first.relative is not None:
-        distance.append(f"relative {first.relative:.2e}")
-    return (
-        f"{first.output}{at}{step}: expected {first.expected}, got {first.got}"
-        + (f" ({', '.join(distance)})" if distance else "")
-        + f", allowed {first.allowed:.2e}; {first.outside} of {first.total} outside"
-    )
-
-
 def run_all(
     cells: Iterable[Cell],
     engine: Engine,
@@ -276,29 +199,33 @@ def run_all(
     ``done`` is called after each cell, from its thread. Ctrl-C stops what runs and propagates.
     """
     ordered = list(cells)
-    keys = {c.worker_key(settings.profile).name: c.worker_key(settings.profile)
-            for c in ordered if not c.unsupported}
-    local = threading.local()
-    runners: list[Runner] = []
-
-    with LocalFleet(engine) as fleet, ThreadPoolExecutor(jobs) as pool:
+    with ExitStack() as stack:
+        fleet = stack.enter_context(LocalFleet(engine))
+        idle: SimpleQueue[Runner] = SimpleQueue()
+        for _ in range(jobs):
+            idle.put(stack.enter_context(Runner(engine, fleet, settings)))
         if not settings.cold:
-            fleet.prefetch(keys.values())
+            fleet.prefetch(worker_keys(ordered, settings.profile))
 
         def one(cell: Cell) -> CellResult:
-            if not hasattr(local, "runner"):
-                local.runner = Runner(engine, fleet, settings)
-                runners.append(local.runner)
-            result: CellResult = local.runner.run(cell)
+            runner = idle.get()
+            try:
+                result = runner.timed(cell)
+            finally:
+                idle.put(runner)
             done(result)
             return result
 
-        try:
-            return list(pool.map(one, ordered))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            engine.close()
-            raise
-        finally:
-            for runner in runners:
-                runner.__exit__()
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                return list(pool.map(one, ordered))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                engine.close()  # what runs fails at once, so that the threads end
+                raise
+
+
+def worker_keys(cells: Iterable[Cell], profile: str) -> list[WorkerKey]:
+    """The workers that these cells need, each once, in the order of first need."""
+    keys = (cell.worker_key(profile) for cell in cells if not cell.unsupported)
+    return list({key.name: key for key in keys}.values())

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +17,6 @@ from paritylab.errors import CatalogError, nearest
 from paritylab.model import IMPLEMENTATIONS, Comparison, Lab, OutputSpec, Value
 from paritylab.schema import Strict, validate
 
-SCHEMA = 1
 # The oracle is recomputed with whatever NumPy the host has: exp and dot differ in last bits.
 ORACLE_RTOL = 1e-10
 Values = dict[str, Value]
@@ -280,5 +278,3 @@ def _first_stale(recorded_value: Value, answer: Value) -> str | None:
     index = tuple(int(i) for i in np.unravel_index(int(np.argmin(near)), near.shape))
     at = f"{list(index)}" if index else ""
     return f"{at} records {have[index].item()!r}, the oracle gives {want[index].item()!r}"
-
-

@@ -12,7 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from paritylab.errors import CatalogError, nearest
 
 NonEmpty = Annotated[str, Field(min_length=1)]
-DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "str")
+DTYPES = (
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "str",
+)
 
 
 class Strict(BaseModel):

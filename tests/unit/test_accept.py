@@ -34,9 +34,7 @@ def test_refuses_while_one_implementation_disagrees(project: Path) -> None:
         result(chosen[2], Verdict.DIVERGED),
     ]
     acceptance = accept(chosen[0].lab, chosen, results)
-    assert acceptance.refused == (
-        "double-tf2@tiny-cpu: diverged: y[3]: expected 1.0, got 2.0",
-    )
+    assert acceptance.refused == ("double-tf2@tiny-cpu: diverged: y[3]: expected 1.0, got 2.0",)
 
 
 def test_digests_are_recorded_kept_for_cells_not_run_and_replaced_by_new_ones(

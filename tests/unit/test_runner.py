@@ -12,7 +12,8 @@ from paritylab.digest import digest
 from paritylab.engines.here import HereEngine
 from paritylab.matrix import Selection, cells
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.runner import Settings, judge, problem_of, run_all
+from paritylab.judge import judge
+from paritylab.runner import Settings, problem_of, run_all
 from paritylab.scenarios import Problem, RecordedDigest
 from paritylab.wire import JobResult
 

@@ -1,0 +1,96 @@
+"""A worker's answer -> the cell's verdict; pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from paritylab.compare import Report, compare
+from paritylab.digest import digest
+from paritylab.model import Cell, CellResult, Divergence, Verdict
+from paritylab.scenarios import Problem
+from paritylab.wire import JobResult
+
+
+def judge(
+    blank: CellResult, cell: Cell, answer: JobResult, *, problem: Problem, strict_bits: bool
+) -> CellResult:
+    """Return ``blank`` completed with verdict, message and evidence."""
+    seen = replace(
+        blank,
+        worker_seconds=answer.seconds,
+        peak_memory_mb=answer.peak_memory_mb,
+        stdout=answer.stdout,
+        stderr=answer.stderr,
+    )
+    if answer.status != "ok":
+        verdict, message = _not_ok(answer, cell)
+        return replace(seen, verdict=verdict, message=message)
+    report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
+    found = digest(answer.values)
+    recorded = recorded_digest(cell, problem, blank.profile)
+    drift = recorded is not None and recorded != found
+    seen = replace(
+        seen,
+        digest=found,
+        recorded_digest=recorded,
+        bit_drift=drift,
+        divergences=report.divergences,
+        tolerance_used=report.tolerance_used,
+        max_ulp=report.max_ulp,
+    )
+    verdict, message = _held(report, problem.stale.get(cell.implementation))
+    if verdict is Verdict.CLOSE and recorded == found:
+        verdict = Verdict.IDENTICAL
+    if verdict is Verdict.CLOSE and drift:
+        message = f"bit drift: digest {found[:12]}, recorded {str(recorded)[:12]}"
+        verdict = Verdict.DIVERGED if strict_bits else verdict
+    return replace(seen, verdict=verdict, message=message)
+
+
+def _held(report: Report, stale: str | None) -> tuple[Verdict, str]:
+    if stale:
+        return Verdict.DIVERGED, stale
+    if report.faults:
+        return Verdict.FAILED, "; ".join(report.faults)
+    if report.divergences:
+        return Verdict.DIVERGED, describe(report.divergences[0])
+    return Verdict.CLOSE, ""
+
+
+def _not_ok(answer: JobResult, cell: Cell) -> tuple[Verdict, str]:
+    if answer.status == "timeout":
+        seconds = cell.lab.limits.seconds
+        where = f"labs/{cell.lab.slug}/lab.toml: limits.seconds"
+        return Verdict.TIMEOUT, f"no answer within {seconds:g} s ({where})"
+    if answer.status == "killed":
+        return Verdict.KILLED, answer.cause
+    if answer.error_type:
+        return Verdict.FAILED, f"{answer.error_type}: {answer.message}"
+    return Verdict.FAILED, answer.cause or answer.message
+
+
+def recorded_digest(cell: Cell, problem: Problem, profile: str) -> str | None:
+    """The digest that expected.json holds for this cell's lock and profile, if any."""
+    lock = cell.environment.stacks[cell.device].lock_digest
+    wanted = (cell.implementation, cell.environment.name, cell.device, profile, lock)
+    for entry in problem.digests:
+        facts = (entry.implementation, entry.environment, entry.device, entry.profile, entry.lock)
+        if facts == wanted:
+            return entry.digest
+    return None
+
+
+def describe(first: Divergence) -> str:
+    """One sentence: output, index, expected, got, distance, and how much else is outside."""
+    at = f"[{','.join(map(str, first.index))}]" if first.index else ""
+    step = f" (first at step {first.step})" if first.step is not None else ""
+    distance = []
+    if first.ulp is not None:
+        distance.append(f"{first.ulp} ULP")
+    if first.relative is not None:
+        distance.append(f"relative {first.relative:.2e}")
+    return (
+        f"{first.output}{at}{step}: expected {first.expected}, got {first.got}"
+        + (f" ({', '.join(distance)})" if distance else "")
+        + f", allowed {first.allowed:.2e}; {first.outside} of {first.total} outside"
+    )
