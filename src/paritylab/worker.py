@@ -15,9 +15,9 @@ threads, import_seconds) or ``failed`` (type, message, traceback).
 
 Session (a connection to the Unix socket, a process of its own): the worker says ``hello`` (the
 facts of ``ready``), then answers each ``job`` (id, file, source, stages, seed, profile, seconds,
-memory_mb, output_mb, file_mb, values; payload: the arrays) with one ``result``, one job at a time. A hang-up,
-or anything sent while a job runs, kills the job. A frame that is no job is answered by ``refused``
-(why) and the end of the session.
+memory_mb, output_mb, file_mb, values; payload: the arrays) with one ``result``, one job at a
+time. A hang-up, or anything sent while a job runs, kills the job. A frame that is no job is
+answered by ``refused`` (why) and the end of the session.
 
 A ``result`` has id, status (ok, error, timeout, killed, protocol), cause, peak_kb, wall_ms,
 stdout, stderr. Its payload is one frame per finished stage, passed on unread: ``outputs``
@@ -404,15 +404,17 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _end_all(uid: Optional[int]) -> None:
+    """Become ``uid`` and kill all it has; the kernel lets none of them fork meanwhile."""
+    assert uid is not None
+    _become(uid)
+    with suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+
+
 def _leave_nothing(uid: int, folder: str) -> None:
     """As the job's uid: kill all it has, remove its folder and what it left in shared places."""
-    _become(uid)
-    while True:
-        try:
-            os.kill(-1, signal.SIGKILL)
-        except ProcessLookupError:
-            break
-        time.sleep(0.001)
+    _end_all(uid)
     _remove(os.path.join(folder, "work"))
     for place in ("/tmp", "/dev/shm", "/var/tmp"):  # noqa: S108 - the places to clean
         for entry in os.scandir(place) if os.path.isdir(place) else ():
@@ -753,7 +755,7 @@ class Session:
         sinks[pipes[2][0]] = collected
         why, status, usage = self._watch(pid, sinks, limit)
         if job.uid is not None and _reap():
-            _fork_quietly(lambda: _end_all(job))  # one call for all of a fork bomb
+            _fork_quietly(lambda: _end_all(job.uid))  # one call for all of a fork bomb
         kill_descendants()
         for fd, sink in sinks.items():
             _drain(fd, sink)
@@ -810,12 +812,6 @@ class Session:
                 elif not sinks[fd].feed(data):
                     return "overflow"
         return ""
-
-
-def _end_all(job: Job) -> None:
-    assert job.uid is not None
-    _become(job.uid)
-    os.kill(-1, signal.SIGKILL)
 
 
 def _drain(fd: int, sink: Any) -> None:

@@ -1,0 +1,219 @@
+"""Workers in containers: one sandbox per environment and device, nothing mounted from the host."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import Progress
+
+from paritylab import worker
+from paritylab.engines.base import Channel, Endpoint, Unavailable
+from paritylab.engines.dockerclient import explained, open_client
+from paritylab.engines.multiplex import MultiplexedChannel, raw_socket
+from paritylab.engines.sandbox import HOME, Container, sweep
+from paritylab.engines.streams import START_SECONDS, await_ready, start_message
+from paritylab.errors import EngineError, WorkerError
+from paritylab.model import Environment, WorkerKey
+
+PYTHON = "/opt/venv/bin/python"
+_SEND_SECONDS = 30.0
+# Joins an exec's stdin and stdout to a worker's socket. It waits to be spoken to (see
+# multiplex.raw_socket); either direction's end ends both.
+RELAY = """\
+import os, signal, socket, sys
+sock = socket.socket(socket.AF_UNIX)
+os.read(0, 1)
+sock.connect(sys.argv[1])
+def pump(read, write):
+    while True:
+        data = read(65536)
+        if not data:
+            return
+        while data:
+            data = data[write(data):]
+pid = os.fork()
+try:
+    if pid:
+        pump(lambda size: os.read(0, size), sock.send)
+    else:
+        pump(sock.recv, lambda data: os.write(1, data))
+except OSError:
+    pass
+finally:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    os.kill(pid or os.getppid(), signal.SIGKILL)
+    os._exit(0)
+"""
+ImageOf = Callable[[Any, Environment, str], str]
+
+
+@dataclass(kw_only=True)
+class _Box:
+    """A sandbox and the workers started in it: socket -> the exec's stream, their lifetime."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    building: threading.Lock = field(default_factory=threading.Lock)
+    image: str = ""
+    container: Container | None = None
+    workers: dict[str, MultiplexedChannel] = field(default_factory=dict)
+    started: int = 0
+
+
+class DockerEngine:
+    """Runs workers in sandboxed containers of the environments' images.
+
+    ``base`` says where base images come from (``auto``, ``pull``, ``bootstrap``); ``image`` gives
+    the image of a stack instead of ``paritylab.images``. Raises DockerError when no engine
+    answers. Removes what dead runs on this machine have left.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self, base: str = "auto", progress: Progress | None = None, *, image: ImageOf | None = None
+    ) -> None:
+        self._base = base
+        self._progress = progress or Progress(console=Console(stderr=True), transient=True)
+        self._image = image or self._ensured
+        self._local = threading.local()
+        self._boxes: dict[tuple[str, str], _Box] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._client()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def unavailable(self, key: WorkerKey) -> Unavailable | None:
+        """See Engine."""
+        stacks = key.environment.stacks
+        if key.device not in stacks:
+            return Unavailable(
+                reason=f"{key.environment.name} has no stack for {key.device}",
+                fix=f"choose another device: {', '.join(sorted(stacks))}",
+            )
+        return None
+
+    def prepare(self, keys: list[WorkerKey]) -> None:
+        """See Engine: builds the images that are missing, removes what dead runs have left."""
+        sweep(self._client())
+        stacks = {(k.environment.name, k.device): k for k in keys if not self.unavailable(k)}
+        with self._progress:
+            for key in stacks.values():
+                self._image(self._client(), key.environment, key.device)
+
+    def start(self, key: WorkerKey) -> Endpoint:
+        """See Engine."""
+        box = self._box(key)
+        with box.building:  # minutes, perhaps; close() does not wait for it
+            box.image = box.image or self._image(self._client(), key.environment, key.device)
+        with box.lock:
+            self._require_open()
+            if box.container is None:
+                box.container = Container(self._client(), box.image, key.device)
+            box.started += 1
+            path = f"{HOME}/{key.name}-{box.started}.socket"
+            channel = self._exec(box.container.id, [PYTHON, "-s", "-c", worker.BOOT], key)
+            box.workers[path] = channel
+        endpoint = Endpoint(engine=self.name, name=key.name, place=box.container.id, socket=path)
+        try:
+            self._hand_over(key, channel, path)
+        except BaseException:
+            self.stop(endpoint)
+            raise
+        return endpoint
+
+    def connect(self, endpoint: Endpoint) -> Channel:
+        """See Engine: a relay in the container joins a stream of the API to the socket."""
+        command = [PYTHON, "-S", "-E", "-c", RELAY, endpoint.socket]
+        channel = self._exec(endpoint.place, command, None)
+        try:
+            channel.write(b"\n", deadline=time.monotonic() + _SEND_SECONDS)
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    def stop(self, endpoint: Endpoint) -> None:
+        """See Engine; the last worker takes its container with it."""
+        with self._lock:
+            boxes = list(self._boxes.values())
+        for box in boxes:
+            with box.lock:
+                channel = box.workers.pop(endpoint.socket, None)
+                if channel is None or box.container is None:
+                    continue
+                channel.close()
+                if not box.workers:
+                    box.container.remove()
+                    box.container = None
+
+    def close(self) -> None:
+        """See Engine."""
+        with self._lock:
+            self._closed = True
+            boxes = list(self._boxes.values())
+            self._boxes.clear()
+        for box in boxes:
+            with box.lock:
+                for channel in box.workers.values():
+                    channel.close()
+                box.workers.clear()
+                if box.container:
+                    box.container.remove()
+                    box.container = None
+
+    def _client(self) -> Any:
+        """One client a thread: the SDK's sessions are not made to be shared."""
+        if not hasattr(self._local, "client"):
+            self._local.client = open_client()
+        return self._local.client
+
+    def _ensured(self, client: Any, environment: Environment, device: str) -> str:
+        from paritylab import images
+
+        return str(
+            images.ensure(client, environment, device, base=self._base, progress=self._progress)
+        )
+
+    def _box(self, key: WorkerKey) -> _Box:
+        with self._lock:
+            self._require_open()
+            return self._boxes.setdefault((key.environment.name, key.device), _Box())
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise EngineError("the docker engine is closed")
+
+    def _exec(
+        self, container: str, command: list[str], key: WorkerKey | None
+    ) -> MultiplexedChannel:
+        api = self._client().api
+        variables = {"HOME": HOME, "LANG": "C.UTF-8", **(key.variables if key else {})}
+        with explained("a process in the sandbox"):
+            made = api.exec_create(
+                container, command, stdin=True, user="0", workdir=HOME, environment=variables
+            )
+            return MultiplexedChannel(raw_socket(api.exec_start(made["Id"], socket=True)))
+
+    def _hand_over(self, key: WorkerKey, channel: MultiplexedChannel, path: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        message = start_message(key, socket_path=path, folder=HOME, uids=True)
+        try:
+            channel.write(message, deadline=deadline)
+            await_ready(lambda size: channel.read(size, deadline=deadline), key)
+        except WorkerError as fault:
+            if "hung up" in fault.what and channel.last_words:
+                fault.why = channel.last_words
+            raise

@@ -1,0 +1,163 @@
+"""The container that workers live in: its walls, its lifetime, and what crashed runs left."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError, NotFound
+from docker.types import DeviceRequest, LogConfig
+
+from paritylab.engines.dockerclient import explained
+from paritylab.engines.multiplex import raw_socket
+
+HOME = "/run/lab"
+KIND = "paritylab.kind"
+_OWNER, _PID, _STARTED, _BOOT, _RUN = (
+    f"paritylab.{name}" for name in ("owner", "pid", "started", "boot", "run")
+)
+_GONE_SECONDS = 20.0
+_MEMORY_SHARE = 0.8  # of the engine's machine, for all jobs of an environment together
+_PIDS = 4096
+
+
+class Container:
+    """A running sandbox; it ends when its stdin does, which this process holds.
+
+    Nothing is mounted from the host and there is no network. Its root has no capability but to
+    take a job's uid and to kill what runs under it.
+    """
+
+    def __init__(self, client: Any, image: str, device: str) -> None:
+        self._client = client
+        with explained("a sandbox container"):
+            self._container = client.containers.create(image, **_walls(client.info(), device))
+            try:
+                stream = client.api.attach_socket(self.id, params={"stdin": 1, "stream": 1})
+                self._lifetime = raw_socket(stream)
+                self._container.start()
+            except BaseException:
+                self._remove()
+                raise
+
+    @property
+    def id(self) -> str:
+        """The engine's id of the container."""
+        return str(self._container.id)
+
+    def remove(self) -> None:
+        """Kill the container with everything in it and wait until it is gone."""
+        with suppress(OSError):
+            self._lifetime.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        with explained("the removal of a sandbox container"):
+            remove(self._client, self.id)
+
+
+def remove(client: Any, container: str) -> None:
+    """Remove a container by force and wait until it is gone; none there is fine."""
+    deadline = time.monotonic() + _GONE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            client.api.remove_container(container, force=True, v=True)
+        except NotFound:
+            return
+        except APIError as fault:
+            if fault.status_code != 409:  # its own removal, begun when its stdin ended
+                raise
+        time.sleep(0.05)
+
+
+def sweep(client: Any) -> list[str]:
+    """Remove the containers whose run is dead on this machine; return their ids.
+
+    Those of other machines (a shared remote engine) and of living runs stay.
+    """
+    removed = []
+    with explained("the removal of an earlier run's containers"):
+        for container in client.api.containers(all=True, filters={"label": f"{KIND}=run"}):
+            if _orphaned(container["Labels"]):
+                remove(client, container["Id"])
+                removed.append(str(container["Id"]))
+    return removed
+
+
+def _orphaned(labels: dict[str, str]) -> bool:
+    if labels.get(_OWNER) != _owner():
+        return False
+    if labels.get(_BOOT) != _boot():
+        return True
+    return _started(labels.get(_PID, "")) != labels.get(_STARTED)
+
+
+def _labels() -> dict[str, str]:
+    me = str(os.getpid())
+    return {
+        KIND: "run", _RUN: _run(), _OWNER: _owner(), _BOOT: _boot(), _PID: me,
+        _STARTED: _started(me),
+    }  # fmt: skip
+
+
+@cache
+def _run() -> str:
+    return secrets.token_hex(8)
+
+
+def _owner() -> str:
+    """This machine and its process numbers: in a container both differ from the host's."""
+    return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _started(pid: str) -> str:
+    """When a process began, in clock ticks since boot; empty if there is none of that number."""
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _walls(machine: dict[str, Any], device: str) -> dict[str, Any]:
+    memory = int(machine["MemTotal"] * _MEMORY_SHARE)
+    gpus = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
+    return {
+        # `cat` lives exactly as long as its stdin: when this process dies, so does all within.
+        "entrypoint": ["/bin/cat"],
+        "command": [],
+        "stdin_open": True,
+        "auto_remove": True,
+        "init": True,
+        "user": "0:0",
+        "working_dir": HOME,
+        "hostname": "lab",
+        "labels": _labels(),
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {
+            # Nobody but root can list the folder that holds the jobs' own.
+            HOME: "size=2g,mode=0711,nosuid,nodev",
+            "/tmp": "size=1g,mode=1777,nosuid,nodev,noexec",  # noqa: S108 - inside
+        },
+        "shm_size": 256 << 20,
+        "ipc_mode": "private",
+        "cap_drop": ["ALL"],
+        "cap_add": ["SETUID", "SETGID", "KILL"],
+        "security_opt": ["no-new-privileges"],
+        "pids_limit": _PIDS,
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "nano_cpus": int(machine["NCPU"]) * 10**9,
+        "log_config": LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
+        "device_requests": gpus if device == "cuda" else None,
+    }
