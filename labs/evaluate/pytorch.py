@@ -24,12 +24,12 @@ def evaluate(net, inputs):
     with torch.no_grad():
         predictions = net(x)  # [90, 1]
         loss = torch.nn.functional.mse_loss(predictions, y)
-    return predictions.numpy(), np.array(loss)  # [90, 1], []
+    return predictions.numpy(force=True), loss.numpy(force=True)
 
 
 # Weights: one vector, matrices as [inputs, outputs]
 def flatten(net):
-    parts = [p.detach().numpy().T.ravel() for p in net.parameters()]
+    parts = [p.numpy(force=True).T.ravel() for p in net.parameters()]
     return np.concatenate(parts)  # [241]
 
 

@@ -5,7 +5,7 @@ import torch
 
 def look(tensor):
     try:
-        tensor.detach().numpy()
+        tensor.numpy(force=True)
     except RuntimeError:
         return "symbol"
     return "number"
@@ -46,10 +46,10 @@ def run(inputs, workdir):
 
     # Results
     return {
-        "product": product.detach().numpy(),  # [2]
-        "second_product": second_product.numpy(),  # [2]
-        "gradient_x": gradient_x.numpy(),  # [2]
-        "gradient_y": gradient_y.numpy(),  # [2]
+        "product": product.numpy(force=True),  # [2]
+        "second_product": second_product.numpy(force=True),  # [2]
+        "gradient_x": gradient_x.numpy(force=True),  # [2]
+        "gradient_y": gradient_y.numpy(force=True),  # [2]
         "seen": " ".join(net.seen),
         "recorded": " ".join(recorded),
     }

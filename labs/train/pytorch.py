@@ -55,11 +55,11 @@ def run(inputs, workdir):
 
     # Results
     return {
-        "loss": torch.stack(losses).numpy(),  # [176]
-        "w1": net.fc1.weight.detach().numpy().T,  # [10, 20]
-        "b1": net.fc1.bias.detach().numpy(),  # [20]
-        "w2": net.fc2.weight.detach().numpy().T,  # [20, 1]
-        "b2": net.fc2.bias.detach().numpy(),  # [1]
-        "predictions": predictions.numpy(),  # [90, 1]
-        "test_loss": test_loss.numpy(),  # []
+        "loss": torch.stack(losses).numpy(force=True),  # [176]
+        "w1": net.fc1.weight.numpy(force=True).T,  # [10, 20]
+        "b1": net.fc1.bias.numpy(force=True),  # [20]
+        "w2": net.fc2.weight.numpy(force=True).T,  # [20, 1]
+        "b2": net.fc2.bias.numpy(force=True),  # [1]
+        "predictions": predictions.numpy(force=True),  # [90, 1]
+        "test_loss": test_loss.numpy(force=True),  # []
     }

@@ -17,6 +17,7 @@ from paritylab.scenarios import (
     Problem,
     RecordedDigest,
     RecordedOutput,
+    compared,
     read_expected,
     solve,
 )
@@ -59,7 +60,7 @@ def accept(lab: Lab, cells: Sequence[Cell], results: Sequence[CellResult]) -> Ac
         lab=lab.slug,
         seed=lab.seed,
         inputs=problem.inputs_digest,
-        outputs={name: _record(problem, spec) for name, spec in lab.outputs.items()},
+        outputs={name: _record(problem, spec) for name, spec in compared(lab).items()},
         digests=_digests(lab, problem, ours),
     )
     text = render(model)

@@ -20,14 +20,15 @@ class Report:
     """What a comparison found.
 
     ``faults`` are breaches of the contract (names, dtypes, shapes), as sentences; where there is
-    one the numbers of that output are not compared. ``tolerance_used`` is, per output, the
-    largest |got - expected| over what is allowed there (1.0 = at the limit); ``max_ulp`` the
-    largest distance in representable numbers of the output's dtype.
+    one the numbers of that output are not compared. ``max_error`` is, per output, the largest
+    |got - expected|, ``tolerance_used`` the same over what is allowed there (1.0 = at the limit),
+    ``max_ulp`` the largest distance in representable numbers of the output's dtype.
     """
 
     faults: tuple[str, ...] = ()
     divergences: tuple[Divergence, ...] = ()
     tolerance_used: Mapping[str, float] = field(default_factory=dict)
+    max_error: Mapping[str, float] = field(default_factory=dict)
     max_ulp: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -39,6 +40,7 @@ def compare(outputs: Values, expected: Values, specs: Mapping[str, OutputSpec]) 
     faults = _undeclared(outputs, specs)
     divergences: list[Divergence] = []
     used: dict[str, float] = {}
+    errors: dict[str, float] = {}
     ulps: dict[str, int] = {}
     for name, spec in specs.items():
         if name not in outputs:
@@ -48,16 +50,18 @@ def compare(outputs: Values, expected: Values, specs: Mapping[str, OutputSpec]) 
         fault = contract_fault(name, got, spec)
         if fault:
             faults.append(fault)
+        if fault or spec.compare is Comparison.MEASURED:
             continue
         difference = _difference(got, expected[name], spec)
         divergences += [difference.divergence] if difference.divergence else []
-        used[name] = difference.used
+        used[name], errors[name] = difference.used, difference.error
         if difference.ulp is not None:
             ulps[name] = difference.ulp
     return Report(
         faults=tuple(faults),
         divergences=tuple(divergences),
         tolerance_used=used,
+        max_error=errors,
         max_ulp=ulps,
     )
 
@@ -84,6 +88,9 @@ def contract_fault(name: str, value: np.ndarray | str, spec: OutputSpec) -> str 
     shape = () if isinstance(value, str) else value.shape
     if shape != spec.shape:
         return f"outputs.{name}: shape {list(shape)}, lab.toml declares {list(spec.shape)}"
+    numbers = spec.compare is Comparison.MEASURED and not isinstance(value, str)
+    if numbers and not np.isfinite(value).all():
+        return f"outputs.{name}: a measurement is not finite"
     return None
 
 
@@ -91,6 +98,7 @@ def contract_fault(name: str, value: np.ndarray | str, spec: OutputSpec) -> str 
 class _Difference:
     divergence: Divergence | None
     used: float
+    error: float
     ulp: int | None
 
 
@@ -102,20 +110,20 @@ def _difference(got: np.ndarray | str, expected: Value, spec: OutputSpec) -> _Di
         # Equal in the output's own dtype: the oracle's float64 is rounded to it once.
         want = want.astype(got.dtype)
         allowed = np.zeros(got.shape)
-        with np.errstate(invalid="ignore"):
-            outside = ~((got == want) & _same_sign_of_zero(got, want))
-        used = float(np.inf) if outside.any() else 0.0
+        outside = ~((got == want) & _same_sign_of_zero(got, want))
     else:
         want = want.astype(np.float64)
         allowed = spec.atol + spec.rtol * np.abs(want)
-        error = np.abs(got.astype(np.float64) - want)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            used = float(np.max(np.where(error == 0, 0.0, error / allowed), initial=0.0))
-        outside = ~(error <= allowed)  # NaN is outside too
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        error = np.abs(got.astype(np.float64) - want.astype(np.float64))
+        shares = np.where(error == 0, 0.0, error / allowed)
+        if spec.compare is Comparison.CLOSE:
+            outside = ~(error <= allowed)  # NaN is outside too
     ulp = ulp_distance(got, want.astype(got.dtype)) if got.dtype.kind == "f" else None
     return _Difference(
         divergence=_first(got, want, spec=spec, outside=outside, allowed=allowed, ulp=ulp),
-        used=used,
+        used=float(np.max(shares, initial=0.0)),
+        error=float(np.max(error, initial=0.0)),
         ulp=None if ulp is None else int(np.max(ulp, initial=0)),
     )
 
@@ -126,7 +134,7 @@ def _same_sign_of_zero(got: np.ndarray, want: np.ndarray) -> NDArray[np.bool_] |
 
 def _string_difference(got: str, want: str, spec: OutputSpec) -> _Difference:
     if got == want:
-        return _Difference(divergence=None, used=0.0, ulp=None)
+        return _Difference(divergence=None, used=0.0, error=0.0, ulp=None)
     at = next(
         (i for i, (a, b) in enumerate(zip(got, want, strict=False)) if a != b),
         min(len(got), len(want)),
@@ -144,7 +152,7 @@ def _string_difference(got: str, want: str, spec: OutputSpec) -> _Difference:
         outside=1,
         total=1,
     )
-    return _Difference(divergence=divergence, used=float(np.inf), ulp=None)
+    return _Difference(divergence=divergence, used=np.inf, error=np.inf, ulp=None)
 
 
 def _first(  # noqa: PLR0913 - one fact each; axis 0 first, as C order is

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from paritylab.compare import Report, compare
 from paritylab.digest import digest
-from paritylab.model import Cell, CellResult, Divergence, Verdict
+from paritylab.model import Cell, CellResult, Comparison, Divergence, Verdict
 from paritylab.scenarios import Problem
 from paritylab.wire import JobResult
 
@@ -26,7 +26,12 @@ def judge(
         verdict, message = _not_ok(answer, cell)
         return replace(seen, verdict=verdict, message=message)
     report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
-    found = digest(answer.values)
+    measured = {
+        name: value
+        for name, value in answer.values.items()
+        if name in cell.lab.outputs and cell.lab.outputs[name].compare is Comparison.MEASURED
+    }
+    found = digest({n: v for n, v in answer.values.items() if n not in measured})
     recorded = recorded_digest(cell, problem, blank.profile)
     drift = recorded is not None and recorded != found
     seen = replace(
@@ -35,7 +40,9 @@ def judge(
         recorded_digest=recorded,
         bit_drift=drift,
         divergences=report.divergences,
+        measured=measured,
         tolerance_used=report.tolerance_used,
+        max_error=report.max_error,
         max_ulp=report.max_ulp,
     )
     verdict, message = _held(report, problem.stale.get(cell.implementation))

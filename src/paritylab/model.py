@@ -24,6 +24,7 @@ class Comparison(StrEnum):
 
     EXACT = "exact"
     CLOSE = "close"
+    MEASURED = "measured"
 
 
 class Verdict(StrEnum):
@@ -48,7 +49,8 @@ class OutputSpec:
     """One declared output of a lab.
 
     ``|got - expected| <= atol + rtol * |expected|`` is the rule when ``compare`` is ``close``
-    (the rule of ``numpy.isclose``); ``steps`` says that axis 0 counts training steps;
+    (the rule of ``numpy.isclose``); ``measured`` values (times) are checked for dtype, shape and
+    finiteness only, and are no part of the digest; ``steps`` says that axis 0 counts training steps;
     ``per_implementation`` that the oracle expects a value of its own from each implementation.
     """
 
@@ -270,7 +272,9 @@ class CellResult:
     digest: str | None = None
     recorded_digest: str | None = None
     bit_drift: bool = False
+    measured: Mapping[str, Value] = field(default_factory=dict)
     tolerance_used: Mapping[str, float] = field(default_factory=dict)
+    max_error: Mapping[str, float] = field(default_factory=dict)
     max_ulp: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     worker_seconds: float = 0.0

@@ -84,6 +84,12 @@ def load_scenario(lab: Lab) -> tuple[Callable[[int], Values], Callable[[Values],
     return module.inputs, module.oracle
 
 
+def compared(lab: Lab) -> dict[str, OutputSpec]:
+    """The outputs that have an expected value: all but the measured ones."""
+    outputs = lab.outputs.items()
+    return {name: spec for name, spec in outputs if spec.compare is not Comparison.MEASURED}
+
+
 def solve(lab: Lab, seed: int) -> Problem:
     """Compute inputs and oracle for ``seed`` alone; expected.json is not read."""
     inputs_of, oracle = load_scenario(lab)
@@ -115,11 +121,11 @@ def recorded(lab: Lab, solved: Problem) -> Problem:
     model = read_expected(lab)
     shown = _shown(lab, "expected.json")
     accept = f"nox -s accept -- --lab {lab.slug}"
-    if set(model.outputs) != set(lab.outputs):
+    if set(model.outputs) != set(compared(lab)):
         raise CatalogError(
             f"holds {', '.join(sorted(model.outputs))}",
             where=f"{shown}: outputs",
-            why=f"lab.toml declares {', '.join(sorted(lab.outputs))}",
+            why=f"lab.toml declares {', '.join(sorted(compared(lab)))}",
             fix=accept,
         )
     if model.inputs != solved.inputs_digest or model.seed != lab.seed:
@@ -175,12 +181,12 @@ def _answers(lab: Lab, answers: object, implementation: str) -> dict[str, Value]
     if not isinstance(answers, dict):
         raise CatalogError(f"returned {type(answers).__name__}, not a dict", where=where)
     for name in answers:
-        if name not in lab.outputs:
+        if name not in compared(lab):
             raise CatalogError(
-                f"returned undeclared `{name}`", where=where, why=nearest(str(name), lab.outputs)
+                f"returned undeclared `{name}`", where=where, why=nearest(str(name), compared(lab))
             )
     chosen: dict[str, Value] = {}
-    for name, spec in lab.outputs.items():
+    for name, spec in compared(lab).items():
         if name not in answers:
             raise CatalogError(f"did not return `{name}`", where=where, why="lab.toml declares it")
         value = answers[name]
@@ -214,7 +220,7 @@ def _checked_answer(value: Any, spec: OutputSpec, where: str) -> Value:
 
 def _recorded_values(lab: Lab, model: ExpectedModel, implementation: str) -> dict[str, Value]:
     values: dict[str, Value] = {}
-    for name, spec in lab.outputs.items():
+    for name, spec in compared(lab).items():
         where = f"{_shown(lab, 'expected.json')}: outputs.{name}"
         record = model.outputs[name]
         if isinstance(record, dict):

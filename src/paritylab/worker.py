@@ -884,6 +884,7 @@ def _warm(name: str) -> None:
 def _preload(names: List[str]) -> Header:
     """Import and warm; return the facts that ``ready`` and ``hello`` tell."""
     began = time.monotonic()
+    importlib.import_module("numpy.random")  # NumPy 2 leaves it to the first use
     versions = {"python": sys.version.split()[0], "numpy": np.__version__}
     for name in names:
         module = importlib.import_module(name)
@@ -1000,6 +1001,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
+    os.close(nothing)
     _prctl(DUMPABLE, 0)  # no job may trace us
     try:
         Zygote(listener, start, facts).serve()

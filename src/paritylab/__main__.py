@@ -1,0 +1,5 @@
+"""``python -m paritylab``."""
+
+from paritylab.cli import main
+
+main()

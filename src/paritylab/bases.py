@@ -1,0 +1,142 @@
+"""Base images: the official Python by digest, or one made of Debian packages on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, ImageNotFound
+from rich.progress import Progress
+
+from paritylab import cache, imagefile
+from paritylab.commands import Command, run
+from paritylab.errors import ImageError, InterpreterError, UsageError, nearest
+from paritylab.imagefile import ImageConfig
+from paritylab.interpreters import find, install_command
+from paritylab.model import Environment
+
+MODES = ("auto", "pull", "bootstrap")
+DEBIAN_PYTHON = "3.11"
+"""The Python of the Debian release that ``docker/bootstrap.sh`` uses."""
+RUNTIME = {
+    "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
+    "Cmd": ["python3"],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A base image that the engine has, or can be given without asking anybody.
+
+    ``reference`` is its id (bootstrap) or ``name@digest`` (pulled), never a moving tag, so it
+    also says what the image's content is; ``tar`` is the bootstrapped file system.
+    """
+
+    reference: str
+    title: str
+    tar: Path | None = None
+    config: ImageConfig | None = None
+
+
+def identify(
+    client: docker.DockerClient, environment: Environment, device: str, *, mode: str, progress: Progress
+) -> Base:
+    """Return the base of a stack; mode ``auto`` and ``pull`` never change anything here.
+
+    ``bootstrap`` makes the tar if this machine has not made it before. Raises UsageError for an
+    unknown mode, ImageError or InterpreterError when a base cannot be made.
+    """
+    if mode not in MODES:
+        raise UsageError(f"unknown base `{mode}`", why=nearest(mode, MODES))
+    if mode == "bootstrap":
+        return bootstrap(environment, progress)
+    stack = environment.stacks[device]
+    return Base(reference=stack.base, title=stack.tag)
+
+
+def provide(client: docker.DockerClient, base: Base, environment: Environment, *, mode: str) -> str:
+    """See to it that the engine has ``base``; return a reference that containers can be made of.
+
+    Raises ImageError when it is neither there nor can be pulled.
+    """
+    try:
+        return str(client.images.get(base.reference).id)
+    except ImageNotFound:
+        pass
+    if base.config:
+        return imagefile.load(client, base.config, base.title, base.tar)
+    name, _, digest = base.reference.partition("@")
+    try:
+        return str(client.images.pull(name, tag=digest).id)
+    except APIError as fault:
+        hint = f"add `--base bootstrap`: it makes the base of {environment.name} from Debian packages"
+        raise ImageError(
+            f"the base image {base.title} cannot be pulled",
+            where=f"environments/{environment.name}/environment.toml: base",
+            why=str(fault.explanation or fault),
+            fix=hint if mode == "auto" else f"check the engine's network, or {hint}",
+        ) from fault
+
+
+def bootstrap(environment: Environment, progress: Progress) -> Base:
+    """Return a base with the environment's Python, made from Debian packages; cached by recipe.
+
+    Debian's own interpreter where the version is the same, else one found on this machine.
+    Raises ImageError (no mmdebstrap, not root, it failed) or InterpreterError.
+    """
+    script = environment.folder.parents[1] / "docker" / "bootstrap.sh"
+    arguments = [environment.python]
+    if environment.python != DEBIAN_PYTHON:
+        arguments.append(str(_interpreter(environment.python)))
+    digest = hashlib.sha256("\n".join([script.read_text(), *arguments]).encode()).hexdigest()[:12]
+    tar = cache.folder("bases") / f"python{environment.python}-{digest}.tar"
+    facts = tar.with_suffix(".json")
+    with cache.locked(tar):
+        if not (tar.exists() and facts.exists()):
+            _make(script, arguments, tar, progress)
+            with tar.open("rb") as file:
+                layer = hashlib.file_digest(file, "sha256").hexdigest()
+            facts.write_text(json.dumps({"layer": f"sha256:{layer}"}))
+    config = ImageConfig(
+        layers=[json.loads(facts.read_text())["layer"]],
+        history=[f"docker/bootstrap.sh python{environment.python}"],
+        runtime={**RUNTIME, "Labels": {"paritylab.kind": "base"}},
+    )
+    title = f"paritylab/base:python{environment.python}-{config.layers[0][7:19]}"
+    return Base(reference=config.image_id, title=title, tar=tar, config=config)
+
+
+def _interpreter(version: str) -> Path:
+    found = find(version)
+    if not found:
+        raise InterpreterError(
+            f"a base with Python {version} is made from an interpreter, and there is none here",
+            fix=install_command(version),
+        )
+    return found
+
+
+def _make(script: Path, arguments: list[str], tar: Path, progress: Progress) -> None:
+    if not shutil.which("mmdebstrap") or os.geteuid() != 0:
+        raise ImageError(
+            "a base image is made by mmdebstrap, as root",
+            why="you are not root" if shutil.which("mmdebstrap") else "mmdebstrap is not installed",
+            fix="sudo apt-get install -y --no-install-recommends mmdebstrap, and run this as root",
+        )
+    task = progress.add_task(f"base image with Python {arguments[0]}", total=None)
+    with cache.scratch(tar.parent) as folder:
+        fresh = folder / tar.name
+        run(
+            Command(
+                argv=["sh", str(script), str(fresh), *arguments],
+                what=f"docker/bootstrap.sh {arguments[0]} failed",
+                fix="apt-get update must work on this machine (Debian's mirrors are asked)",
+            )
+        )
+        os.replace(fresh, tar)
+    progress.update(task, total=1, completed=1)

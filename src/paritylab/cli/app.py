@@ -1,0 +1,94 @@
+"""The Typer application, the options that commands share, and the way every run ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from paritylab.errors import EXIT_INPUT, EXIT_INTERRUPTED, LabError
+from paritylab.matrix import Selection
+
+app = typer.Typer(
+    help=(
+        "One deep-learning scenario in PyTorch, TensorFlow 1 graphs and TensorFlow 2, in pinned "
+        "environments, held against one float64 oracle.\n\n"
+        "Exit codes: 0 all green, 1 a cell is not green, 2 wrong input, 3 engine trouble, "
+        "130 interrupted."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+out = Console()
+err = Console(stderr=True)
+
+Labs = Annotated[list[str] | None, typer.Option("--lab", help="Only this lab; repeatable.")]
+Implementations = Annotated[
+    list[str] | None,
+    typer.Option("--implementation", help="Only pytorch, tf1 or tf2; repeatable."),
+]
+Environments = Annotated[
+    list[str] | None, typer.Option("--environment", help="Only this environment; repeatable.")
+]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="venv: pinned virtual environments; docker: images; here: this interpreter.",
+    ),
+]
+Base = Annotated[
+    str,
+    typer.Option(
+        help="Base images: pull by digest, bootstrap from Debian packages, or auto (pull if it "
+        "can be had)."
+    ),
+]
+Profile = Annotated[
+    str,
+    typer.Option(help="portable: the same bits on every x86-64 CPU; native: out of the box."),
+]
+
+
+def selection(
+    labs: list[str] | None,
+    implementations: list[str] | None,
+    environments: list[str] | None,
+    device: str,
+) -> Selection:
+    """The narrowing options as a Selection."""
+    return Selection(
+        labs=tuple(labs or ()),
+        implementations=tuple(implementations or ()),
+        environments=tuple(environments or ()),
+        device=device,
+    )
+
+
+def run_app() -> None:
+    """Run the command line; every LabError becomes its message and exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(standalone_mode=False)
+    except LabError as fault:
+        err.print(str(fault), style="red", markup=False, highlight=False)
+        code = fault.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("interrupted; everything that was started is stopped", style="yellow")
+        code = EXIT_INTERRUPTED
+    except Exception as fault:
+        # Usage errors of the command line; Typer vendors its base class under a private name.
+        if not hasattr(fault, "show"):
+            raise
+        fault.show()
+        code = EXIT_INPUT
+    sys.exit(code or 0)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

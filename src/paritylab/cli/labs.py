@@ -1,0 +1,124 @@
+"""Commands that read labs and environments and run nothing."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from paritylab import catalog
+from paritylab.cli.app import Device, Environments, Implementations, Labs, app, out, selection
+from paritylab.lesson import lesson
+from paritylab.matrix import cells as matrix_cells
+from paritylab.model import Cell
+from paritylab.scaffold import new_lab
+
+
+@app.command("list")
+def list_everything() -> None:
+    """Show labs and environments, and which implementation runs where."""
+    loaded = catalog.load(catalog.find_root())
+    labs = Table("lab", "title", "outputs", title="Labs", title_justify="left")
+    for lab in loaded.labs.values():
+        labs.add_row(lab.slug, lab.title, ", ".join(lab.outputs))
+    environments = Table(
+        "environment",
+        "title",
+        "Python",
+        "devices",
+        "implementations",
+        title="Environments",
+        title_justify="left",
+    )
+    for environment in loaded.environments.values():
+        runs = [n for n, support in environment.support.items() if not support.unsupported]
+        environments.add_row(
+            environment.name,
+            environment.title,
+            environment.python,
+            ", ".join(environment.stacks),
+            ", ".join(runs),
+        )
+    out.print(labs, environments)
+
+
+@app.command()
+def matrix(
+    lab: Labs = None,
+    implementation: Implementations = None,
+    environment: Environments = None,
+    device: Device = "cpu",
+    github: Annotated[
+        bool, typer.Option(help="One line for a GitHub Actions `matrix`: environments to run.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One object per cell.")] = False,
+) -> None:
+    """Print every cell: what would run where, and why the rest cannot.
+
+    Example: `paritylab matrix --environment tf2`
+    """
+    chosen = selection(lab, implementation, environment, device)
+    cells = matrix_cells(catalog.load(catalog.find_root()), chosen)
+    if github:
+        names = sorted({cell.environment.name for cell in cells if not cell.unsupported})
+        print(json.dumps({"include": [{"environment": n, "device": device} for n in names]}))
+    elif as_json:
+        print(json.dumps([_plain(cell) for cell in cells], indent=2))
+    else:
+        table = Table("cell", "runs")
+        for cell in cells:
+            table.add_row(cell.id, "yes" if not cell.unsupported else cell.unsupported)
+        out.print(table)
+
+
+def _plain(cell: Cell) -> dict[str, str | None]:
+    return {
+        "cell": cell.id,
+        "lab": cell.lab.slug,
+        "implementation": cell.implementation,
+        "environment": cell.environment.name,
+        "device": cell.device,
+        "unsupported": cell.unsupported,
+    }
+
+
+@app.command()
+def claims(
+    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+) -> None:
+    """Print every claim of the guide that a lab checks, with today's verdict."""
+    labs = catalog.load(catalog.find_root()).labs.values()
+    rows = [(lab.slug, claim) for lab in labs for claim in lab.claims]
+    if markdown:
+        print("| claim | today | lab | evidence |\n|---|---|---|---|")
+        for slug, claim in rows:
+            print(f"| {claim.text} | {claim.verdict} | `{slug}` | {claim.evidence} |")
+        return
+    table = Table("claim", "today", "lab", "evidence", title=f"{len(rows)} claims")
+    for slug, claim in rows:
+        table.add_row(claim.text, claim.verdict, slug, claim.evidence)
+    out.print(table)
+
+
+@app.command()
+def show(lab: Annotated[str, typer.Argument(help="The lab's name.")]) -> None:
+    """Show a lab's lesson with its programs side by side.
+
+    Example: `paritylab show train`
+    """
+    loaded = catalog.load(catalog.find_root(), labs=[lab])
+    with out.pager(styles=True) if out.is_terminal else nullcontext():
+        out.print(lesson(loaded.labs[lab]))
+
+
+@app.command()
+def new(lab: Annotated[str, typer.Argument(help="The new lab's name.")]) -> None:
+    """Write a new lab that already keeps the contract, to be changed step by step.
+
+    Example: `paritylab new my-lab`, then `paritylab accept --lab my-lab`
+    """
+    folder = new_lab(catalog.find_root(), lab)
+    out.print(f"labs/{folder.name} is written. Next: paritylab accept --lab {lab}")

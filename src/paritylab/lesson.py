@@ -1,0 +1,51 @@
+"""A lab as a person reads it: its README, then the programs side by side."""
+
+from __future__ import annotations
+
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from paritylab.model import Comparison, Lab, LabImplementation, OutputSpec
+
+CODE_WIDTH = 84  # 79 columns of code, line numbers left out, and the frame
+
+
+def lesson(lab: Lab) -> RenderableType:
+    """The whole lesson; the programs stand side by side where the terminal is wide enough."""
+    readme = (lab.folder / "README.md").read_text(encoding="utf-8")
+    programs = [_program(implementation) for implementation in lab.implementations.values()]
+    return Group(
+        Markdown(readme),
+        Text(),
+        Columns(programs, width=CODE_WIDTH),
+        outputs_table(lab),
+    )
+
+
+def _program(implementation: LabImplementation) -> RenderableType:
+    if implementation.source is None:
+        return Panel(Text(f"unsupported: {implementation.unsupported}"), title=implementation.name)
+    code = implementation.source.read_text(encoding="utf-8")
+    return Panel(Syntax(code, "python", word_wrap=True), title=implementation.source.name)
+
+
+def outputs_table(lab: Lab) -> Table:
+    """What the lab answers and how exactly."""
+    table = Table(title="Outputs", title_justify="left")
+    for heading in ("output", "dtype", "shape", "compared", "why"):
+        table.add_column(heading)
+    for spec in lab.outputs.values():
+        table.add_row(spec.name, spec.dtype, str(list(spec.shape)), _rule(spec), spec.why)
+    return table
+
+
+def _rule(spec: OutputSpec) -> str:
+    if spec.compare is not Comparison.CLOSE:
+        return str(spec.compare)
+    parts = (("rtol", spec.rtol), ("atol", spec.atol))
+    return ", ".join(f"{name} {value:g}" for name, value in parts if value)
