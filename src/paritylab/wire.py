@@ -219,7 +219,7 @@ def _result(job: Job, header: _Result, payload: bytes) -> JobResult:
         if header.status == "ok" and error:
             raise MalformedError("it claims success with an error")
     except MalformedError as fault:
-        if header.status not in ("timeout", "killed"):  # there a frame may be cut short
+        if header.status not in ("timeout", "killed", "protocol"):  # those cut a frame short
             facts |= {"status": "protocol", "cause": f"its answer is broken: {fault}"}
     facts["seconds"] = micros / 1e6 if micros else header.wall_ms / 1e3
     if facts["status"] == "ok":

@@ -33,6 +33,7 @@ from __future__ import annotations
 import collections.abc
 import ctypes
 import gc
+import glob
 import importlib
 import importlib.util
 import json
@@ -452,8 +453,7 @@ class Job:
         if header.get("profile") != self.profile:
             raise MalformedError("this worker is for the profile %s" % self.profile)
         self.uid = _fresh_uid(number) if start["uids"] else None
-        # Nobody can list the parent folder, so nobody else's job finds this one.
-        self.folder = os.path.join(start["folder"], os.urandom(16).hex())
+        self.folder = start["prefix"] + str(number)
         self.code = os.path.join(self.folder, "code")
         self.work = os.path.join(self.folder, "work")
 
@@ -912,7 +912,7 @@ class Zygote:
 
     def __init__(self, listener: socket.socket, start: Header, facts: Header) -> None:
         self.listener, self.start, self.facts = listener, start, facts
-        self.sessions: Set[int] = set()
+        self.sessions: Dict[int, str] = {}
 
     def serve(self) -> None:
         """Serve until the lifetime pipe ends."""
@@ -932,10 +932,12 @@ class Zygote:
 
     def _open(self, mine: Tuple[int, int]) -> None:
         connection, me = self.listener.accept()[0], os.getpid()
+        # Nobody can list the parent folder, so nobody else's job finds a session's.
+        prefix = os.path.join(self.start["folder"], os.urandom(16).hex() + "-")
         pid = os.fork()
         if pid:
             connection.close()
-            self.sessions.add(pid)
+            self.sessions[pid] = prefix
             return
         code = 1
         try:
@@ -947,7 +949,7 @@ class Zygote:
             for fd in mine + (nothing,):
                 os.close(fd)
             self.listener.close()
-            Session(connection, self.start, self.facts).serve()
+            Session(connection, dict(self.start, prefix=prefix), self.facts).serve()
             code = 0
         except (HangUpError, OSError):
             code = 0
@@ -957,13 +959,14 @@ class Zygote:
 
     def _bury(self) -> None:
         """Reap sessions; what an untimely dead one leaves becomes ours, and is killed."""
-        for pid in list(self.sessions):
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                self.sessions.discard(pid)
-        if any(
-            parent == os.getpid() and pid not in self.sessions for pid, parent in _parents().items()
-        ):
-            kill_descendants(keep=self.sessions)
+        for pid, prefix in list(self.sessions.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                del self.sessions[pid]
+            if ended and status:
+                kill_descendants(keep=self.sessions)
+                for folder in glob.glob(prefix + "*"):
+                    _remove(folder)
 
 
 def _take(size: int) -> bytes:
