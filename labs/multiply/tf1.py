@@ -34,17 +34,16 @@ def run(inputs, workdir):
     net = Net()
     output = net(x, y)
 
-    # The record: the whole program, written before any number exists
-    recorded = [op.type for op in tf.get_default_graph().get_operations()]
-
-    # The gradient of the sum: more nodes in the same graph
-    gradients = tf.gradients(output, [x, y])
-
     with tf.Session() as sess:
         # The first pair: now the numbers appear
-        product, (gradient_x, gradient_y) = sess.run(
-            [output, gradients], feed_dict=first
-        )
+        product = sess.run(output, feed_dict=first)
+
+        # The record: the whole program, there before any number was
+        recorded = [op.type for op in sess.graph.get_operations()]
+
+        # The gradient of the sum: more nodes in the same graph
+        gradients = tf.gradients(output, [x, y])
+        gradient_x, gradient_y = sess.run(gradients, feed_dict=first)
 
         # The second pair: the same graph; Python does not come by again
         second_product = sess.run(output, feed_dict=second)

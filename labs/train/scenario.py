@@ -13,7 +13,7 @@ DATA = Path(__file__).resolve().parents[1] / "_data" / "diabetes.csv"
 FEATURES, HIDDEN = 10, 20
 TRAIN_ROWS, BATCH, EPOCHS = 352, 32, 16  # 11 batches x 16 = 176 steps
 LEARNING_RATE = 0.0625  # a power of two: float32 and float64 hold it alike
-KNIFE_EDGE = 2e-6  # float32 was never more than 1.4e-6 off here (46 seeds)
+KNIFE_EDGE = 4e-6  # float32 was never more than 1.4e-6 off here (46 seeds)
 
 
 def standardise(rows, reference):
