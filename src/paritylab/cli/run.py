@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from paritylab import report
 from paritylab.accept import accept as accept_lab
-from paritylab.calibrate import measure, spreads
 from paritylab.cli.app import (
     Base,
     Device,
@@ -29,14 +23,11 @@ from paritylab.cli.app import (
     out,
     selection,
 )
-from paritylab.engines.base import Engine
+from paritylab.cli.live import engine_for, progress_over
 from paritylab.errors import EXIT_RED
-from paritylab.model import PROFILES, Cell, CellResult, Verdict
-from paritylab.mutants import hunt, read_mutants
-from paritylab.plan import Options, cells_of, facts, open_engine
-from paritylab.runner import Settings, run_all, worker_keys
-
-MUTATION_SCORE = 0.95
+from paritylab.model import Cell, CellResult, Verdict
+from paritylab.plan import Options, cells_of, facts
+from paritylab.runner import Settings, run_all
 
 
 @app.command()
@@ -82,36 +73,6 @@ def run(
         out.print(f"results: {results}", style="dim")
     if not report.all_green(found):
         raise typer.Exit(EXIT_RED)
-
-
-@contextmanager
-def engine_for(cells: list[Cell], options: Options) -> Iterator[Engine]:
-    """Open the chosen engine, make what the cells need, and stop everything in the end."""
-    opened = open_engine(options)
-    try:
-        opened.prepare(worker_keys(cells, options.settings.profile))
-        yield opened
-    finally:
-        opened.close()
-
-
-@contextmanager
-def progress_over(total: int | None) -> Iterator[Callable[[CellResult], None]]:
-    """A progress bar on stderr; what it yields is to be called with each result."""
-    columns = (
-        TextColumn("[bold]cells"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task("starting workers", total=total)
-
-        def done(result: CellResult) -> None:
-            progress.update(task, advance=1, description=f"{result.cell}: {result.verdict}")
-
-        yield done
 
 
 def _run(
@@ -168,90 +129,3 @@ def _tell_gaps(results: list[CellResult]) -> None:
     gaps = [r for r in results if r.verdict is Verdict.UNSUPPORTED]
     for message in sorted({f"{r.environment}: {r.message}" for r in gaps}):
         err.print(f"not run: {message}", style="dim", markup=False)
-
-
-@app.command()
-def calibrate(
-    lab: Annotated[str, typer.Argument(help="The lab's name.")],
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
-    environment: Environments = None,
-    engine: EngineName = "venv",
-    base: Base = "auto",
-) -> None:
-    """Measure a lab's spread over seeds, environments and profiles, and the tolerance it earns.
-
-    `native` lets the frameworks use every thread and instruction set, so the two profiles span
-    what a reader's machine may do. A tolerance is best at 5 times the spread (20% in use).
-    """
-    options = Options(
-        selection=selection([lab], None, environment, "cpu"), engine=engine, base=base
-    )
-    cells = cells_of(options)
-    with engine_for(cells, options) as opened, progress_over(len(cells) * seeds * 2) as done:
-        found = measure(cells, opened, seeds=range(seeds), profiles=PROFILES, done=done)
-    table = Table(title=f"{lab}: {seeds} seeds, profiles {' and '.join(PROFILES)}")
-    for heading in (
-        "output",
-        "max error",
-        "max ULP",
-        "in use",
-        "where",
-        "advice",
-        "5x: rtol",
-        "atol",
-    ):
-        table.add_column(heading)
-    for spread in spreads(cells[0].lab.outputs.values(), found):
-        table.add_row(
-            spread.output,
-            f"{spread.error:.2e}",
-            "" if spread.ulp is None else f"{spread.ulp:,}",
-            f"{spread.used:.0%}",
-            spread.where,
-            spread.advice,
-            f"{spread.rtol:.1e}",
-            f"{spread.atol:.1e}",
-        )
-    out.print(table)
-    red = [result for _, result in found if not result.verdict.green]
-    for result in red:
-        err.print(f"{result.cell}: {result.verdict}: {result.message}", style="red", markup=False)
-    if red:
-        raise typer.Exit(EXIT_RED)
-
-
-@app.command()
-def mutants(
-    lab: Labs = None,
-    implementation: Implementations = None,
-    environment: Environments = None,
-    engine: EngineName = "venv",
-    base: Base = "auto",
-) -> None:
-    """Plant the faults of labs/*/mutants.toml one by one; each must turn its cells red.
-
-    Prints the score. Exit 1 while fewer than 95% are caught.
-    """
-    options = Options(
-        selection=selection(lab, implementation, environment, "cpu"), engine=engine, base=base
-    )
-    cells = cells_of(options)
-    labs = {cell.lab.slug: cell.lab for cell in cells}.values()
-    wanted = {cell.implementation for cell in cells}
-    planted = [m for one in labs for m in read_mutants(one) if m.implementation in wanted]
-    with (
-        engine_for(cells, options) as opened,
-        progress_over(None) as done,
-        TemporaryDirectory() as folder,
-    ):
-        outcomes = hunt(planted, cells, opened, folder=Path(folder), done=done)
-    table = Table("mutant", "caught", "what was said")
-    for outcome in outcomes:
-        said = next((f"{r.verdict}: {r.message}" for r in outcome.results if r.message), "")
-        table.add_row(outcome.mutant.id, "yes" if outcome.caught else "NO", said[:90])
-    out.print(table)
-    caught = sum(outcome.caught for outcome in outcomes)
-    score = caught / len(outcomes) if outcomes else 0.0
-    out.print(f"mutation score: {caught} of {len(outcomes)} caught ({score:.1%})", style="bold")
-    if score < MUTATION_SCORE:
-        raise typer.Exit(EXIT_RED)

@@ -1,0 +1,169 @@
+"""Commands that measure: spread, planted faults, speed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from paritylab import report
+from paritylab.bench import Figure
+from paritylab.bench import measure as measure_speed
+from paritylab.calibrate import Spread, measure, spreads
+from paritylab.cli.app import (
+    Base,
+    EngineName,
+    Environments,
+    Implementations,
+    Labs,
+    app,
+    err,
+    out,
+    selection,
+)
+from paritylab.cli.live import engine_for, progress_over
+from paritylab.errors import EXIT_RED
+from paritylab.model import PROFILES
+from paritylab.mutants import hunt, read_mutants
+from paritylab.plan import Options, cells_of, facts
+
+MUTATION_SCORE = 0.95
+
+
+@app.command()
+def calibrate(
+    lab: Annotated[str, typer.Argument(help="The lab's name.")],
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
+    environment: Environments = None,
+    engine: EngineName = "venv",
+    base: Base = "auto",
+) -> None:
+    """Measure a lab's spread over seeds, environments and profiles, and the tolerance it earns.
+
+    `native` lets the frameworks use every thread and instruction set, so the two profiles span
+    what a reader's machine may do. A tolerance is best at 5 times the spread (20% in use).
+    """
+    options = Options(
+        selection=selection([lab], None, environment, "cpu"), engine=engine, base=base
+    )
+    cells = cells_of(options)
+    with engine_for(cells, options) as opened, progress_over(len(cells) * seeds * 2) as done:
+        found = measure(cells, opened, seeds=range(seeds), profiles=PROFILES, done=done)
+    title = f"{lab}: {seeds} seeds, profiles {' and '.join(PROFILES)}"
+    measured = spreads(cells[0].lab.outputs.values(), found)
+    out.print(_spread_table(measured, title))
+    red = [result for _, result in found if not result.verdict.green]
+    for result in red:
+        err.print(f"{result.cell}: {result.verdict}: {result.message}", style="red", markup=False)
+    if red:
+        raise typer.Exit(EXIT_RED)
+
+
+@app.command()
+def mutants(
+    lab: Labs = None,
+    implementation: Implementations = None,
+    environment: Environments = None,
+    engine: EngineName = "venv",
+    base: Base = "auto",
+) -> None:
+    """Plant the faults of labs/*/mutants.toml one by one; each must turn its cells red.
+
+    Prints the score. Exit 1 while fewer than 95% are caught.
+    """
+    options = Options(
+        selection=selection(lab, implementation, environment, "cpu"), engine=engine, base=base
+    )
+    cells = cells_of(options)
+    labs = {cell.lab.slug: cell.lab for cell in cells}.values()
+    wanted = {cell.implementation for cell in cells}
+    planted = [m for one in labs for m in read_mutants(one) if m.implementation in wanted]
+    with (
+        engine_for(cells, options) as opened,
+        progress_over(None) as done,
+        TemporaryDirectory() as folder,
+    ):
+        outcomes = hunt(planted, cells, opened, folder=Path(folder), done=done)
+    table = Table("mutant", "caught", "what was said")
+    for outcome in outcomes:
+        said = next((f"{r.verdict}: {r.message}" for r in outcome.results if r.message), "")
+        table.add_row(outcome.mutant.id, "yes" if outcome.caught else "NO", said[:90])
+    out.print(table)
+    caught = sum(outcome.caught for outcome in outcomes)
+    score = caught / len(outcomes) if outcomes else 0.0
+    out.print(f"mutation score: {caught} of {len(outcomes)} caught ({score:.1%})", style="bold")
+    if score < MUTATION_SCORE:
+        raise typer.Exit(EXIT_RED)
+
+
+@app.command()
+def bench(
+    lab: Labs = None,
+    environment: Environments = None,
+    engine: EngineName = "docker",
+    base: Base = "auto",
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
+    results: Annotated[Path | None, typer.Option("--results", help="Write JSON here.")] = None,
+) -> None:
+    """Measure warm cells against fresh containers, and the matrix against its floor.
+
+    Prints ratios from this one run on this one machine; minutes, not seconds.
+    """
+    options = Options(selection=selection(lab, None, environment, "cpu"), engine=engine, base=base)
+    cells = cells_of(options)
+    jobs = len(os.sched_getaffinity(0))
+    with engine_for(cells, options) as opened:
+        figures = measure_speed(cells, opened, jobs=jobs, repeats=repeats, tell=err.print)
+    title = f"{engine}, {jobs} cores, {repeats} repeats, {report.cpu_model()}"
+    out.print(_speed_table(figures, title))
+    if results:
+        data = {"host": report.host(), "run": facts(options), "figures": figures}
+        report.write_json(results, data)
+
+
+def _speed_table(figures: list[Figure], title: str) -> Table:
+    table = Table(title=title)
+    for heading in ("figure", "median", "against", "ratio", "spread", "target", "met"):
+        table.add_column(heading)
+    for one in figures:
+        table.add_row(
+            one.name,
+            f"{one.numerator:.2f} {one.unit}",
+            f"{one.denominator:.2f} {one.unit}",
+            f"{one.ratio:.2f}x",
+            f"{one.spread:.0%}",
+            one.target,
+            "yes" if one.met else "NO",
+        )
+    return table
+
+
+def _spread_table(measured: list[Spread], title: str) -> Table:
+    table = Table(title=title)
+    for heading in (
+        "output",
+        "max error",
+        "max ULP",
+        "in use",
+        "where",
+        "advice",
+        "5x: rtol",
+        "atol",
+    ):
+        table.add_column(heading)
+    for spread in measured:
+        table.add_row(
+            spread.output,
+            f"{spread.error:.2e}",
+            "" if spread.ulp is None else f"{spread.ulp:,}",
+            f"{spread.used:.0%}",
+            spread.where,
+            spread.advice,
+            f"{spread.rtol:.1e}",
+            f"{spread.atol:.1e}",
+        )
+    return table
