@@ -1,11 +1,14 @@
 """cli: exit codes and messages that scripts and people can rely on."""
 
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from conftest import PROJECT
 
 from paritylab import catalog
 from paritylab.accept import accept
+from paritylab.cli import main
 
 # `here` offers what can be imported; this lets the PyTorch cell start without the framework.
 STAND_IN = """
@@ -28,17 +32,31 @@ def __getattr__(name):
 """
 
 
-def paritylab(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "paritylab", *arguments],
-        cwd=root,
-        env={**os.environ, "COLUMNS": "200", "PARITYLAB_ROOT": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@dataclass
+class Done:
+    """What a finished command said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def paritylab(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> Callable[..., Done]:
+    """Run the command line in this process, in the fixture project."""
+
+    def run(*arguments: str, root: Path = project) -> Done:
+        monkeypatch.setenv("PARITYLAB_ROOT", str(root))
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["paritylab", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return Done(int(end.value.code or 0), said.out, said.err)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -55,44 +73,46 @@ def paritylab(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_wrong_input_exits_with_2_and_the_nearest_name(
-    project: Path, arguments: list[str], said: str
+    paritylab: Callable[..., Done], arguments: list[str], said: str
 ) -> None:
     """No traceback, no guess: what is wrong and what may have been meant."""
-    done = paritylab(project, *arguments)
+    done = paritylab(*arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_matrix_for_github_names_what_can_run(project: Path) -> None:
+def test_matrix_for_github_names_what_can_run(paritylab: Callable[..., Done]) -> None:
     """The workflow's matrix is the project's own."""
-    done = paritylab(project, "matrix", "--github")
+    done = paritylab("matrix", "--github")
     assert json.loads(done.stdout) == {"include": [{"environment": "tiny", "device": "cpu"}]}
 
 
-def test_run_here_is_red_or_green_with_its_exit_code(project: Path, tmp_path: Path) -> None:
-    """0 when every cell that ran is green, 1 otherwise; results.json is written either way."""
-    if any(__import__("importlib.util").util.find_spec(m) for m in ("torch", "tensorflow")):
+def test_a_run_in_which_nothing_ran_is_not_green(
+    paritylab: Callable[..., Done], project: Path, tmp_path: Path
+) -> None:
+    """Exit 1: it proves nothing; results.json is written all the same."""
+    if any(importlib.util.find_spec(m) for m in ("torch", "tensorflow")):
         pytest.skip("this interpreter has the frameworks: nothing would be unsupported")
     accept(catalog.load(project).labs["double"], [], []).write()
-    done = paritylab(project, "run", "--engine", "here", "--results", str(tmp_path / "r.json"))
-    assert done.returncode == 1, done.stderr  # nothing ran: that proves nothing
+    done = paritylab("run", "--engine", "here", "--results", str(tmp_path / "r.json"))
+    assert done.returncode == 1, done.stderr
     assert "torch is not installed" in done.stdout
     cells = json.loads((tmp_path / "r.json").read_text())["cells"]
     assert {cell["verdict"] for cell in cells} == {"unsupported"}
 
 
-def test_every_command_teaches(project: Path) -> None:
+def test_every_command_teaches(paritylab: Callable[..., Done]) -> None:
     """--help works everywhere and says more than the name."""
     for command in ("run", "accept", "matrix", "list", "show", "new", "claims", "calibrate"):
-        done = paritylab(project, command, "--help")
+        done = paritylab(command, "--help")
         assert done.returncode == 0
         assert len(done.stdout.splitlines()) > 6, command
 
 
-def test_show_prints_lesson_and_programs(project: Path) -> None:
+def test_show_prints_lesson_and_programs(paritylab: Callable[..., Done]) -> None:
     """A student reads the lesson without opening a file."""
-    done = paritylab(PROJECT, "show", "multiply")
+    done = paritylab("show", "multiply", root=PROJECT)
     assert done.returncode == 0, done.stderr
     for part in ("pytorch.py", "tf1.py", "tf2.py", "Outputs"):
         assert part in done.stdout

@@ -79,7 +79,6 @@ def run_app() -> None:
         err.print(str(fault), style="red", markup=False, highlight=False)
         code = fault.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        err.print("interrupted; everything that was started is stopped", style="yellow")
         code = EXIT_INTERRUPTED
     except Exception as fault:
         # Usage errors of the command line; Typer vendors its base class under a private name.
@@ -87,6 +86,8 @@ def run_app() -> None:
             raise
         fault.show()
         code = EXIT_INPUT
+    if code == EXIT_INTERRUPTED:
+        err.print("interrupted; everything that was started is stopped", style="yellow")
     sys.exit(code or 0)
 
 
