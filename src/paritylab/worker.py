@@ -396,6 +396,8 @@ def _fresh_uid(number: int) -> int:
 
 def _remove(folder: str) -> None:
     """Remove a folder of a job that has ended, also one that it made unreadable."""
+    with suppress(OSError):
+        os.chmod(folder, 0o700)
     for path, folders, _ in os.walk(folder):
         for name in folders:
             inner = os.path.join(path, name)
@@ -996,6 +998,8 @@ def main() -> None:
     try:
         start = read_frame(_take)[0]
         facts = _preload(start["preload"])
+        if start["uids"]:
+            os.chmod(start["folder"], 0o711)  # noqa: S103 - jobs pass, and cannot list it
         listener = _listen(start["socket"])
     except BaseException as fault:
         _give(answer, pack(dict(_error(fault), kind="failed")))

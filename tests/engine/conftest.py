@@ -1,4 +1,8 @@
-"""Workers of NumPy alone, on the real Docker engine."""
+"""Workers without a framework, on the real Docker engine.
+
+The image is that of the environment tf2, built if need be; PARITYLAB_TEST_IMAGE names another one
+that has a Python with NumPy in /opt/venv.
+"""
 
 import os
 from collections.abc import Callable
@@ -12,12 +16,12 @@ from paritylab.engines.docker import DockerEngine
 from paritylab.errors import DockerError
 from paritylab.model import WorkerKey
 
-VALID = Path(__file__).parent.parent / "fixtures" / "valid"
+PROJECT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="session")
 def open_docker() -> Callable[[], DockerEngine]:
-    """Opens an engine; its image is a given one, or that of the fixture environment."""
+    """Opens an engine; its image is a given one, or that of tf2."""
     given = os.environ.get("PARITYLAB_TEST_IMAGE")
 
     def opened() -> DockerEngine:
@@ -32,10 +36,10 @@ def open_docker() -> Callable[[], DockerEngine]:
 
 
 @pytest.fixture(scope="session")
-def tiny_key() -> WorkerKey:
-    """The worker of the fixture environment `tiny`: NumPy, nothing preloaded."""
-    tiny = catalog.load(VALID).environments["tiny"]
+def numpy_key() -> WorkerKey:
+    """A worker that imports nothing but NumPy."""
+    loaded = catalog.load(PROJECT, labs=("multiply",), environments=("tf2",))
     return WorkerKey(
-        environment=tiny, device="cpu", profile="native", preload=(),
+        environment=loaded.environments["tf2"], device="cpu", profile="native", preload=(),
         variables={"OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip

@@ -38,7 +38,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, Engine, Endpoin
     """A worker of NumPy alone: its kind, its engine and where it listens."""
     if request.param == "docker":
         engine = request.getfixturevalue("open_docker")()
-        key = request.getfixturevalue("tiny_key")
+        key = request.getfixturevalue("numpy_key")
     else:
         engine = HereEngine()
         key = WorkerKey(

@@ -11,7 +11,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import Progress
 
-from paritylab import worker
+from paritylab import images, worker
 from paritylab.engines.base import Channel, Endpoint, Unavailable
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.multiplex import MultiplexedChannel, raw_socket
@@ -181,11 +181,7 @@ class DockerEngine:
         return self._local.client
 
     def _ensured(self, client: Any, environment: Environment, device: str) -> str:
-        from paritylab import images
-
-        return str(
-            images.ensure(client, environment, device, base=self._base, progress=self._progress)
-        )
+        return images.ensure(client, environment, device, base=self._base, progress=self._progress)
 
     def _box(self, key: WorkerKey) -> _Box:
         with self._lock:

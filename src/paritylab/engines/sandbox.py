@@ -145,8 +145,7 @@ def _walls(machine: dict[str, Any], device: str) -> dict[str, Any]:
         "network_mode": "none",
         "read_only": True,
         "tmpfs": {
-            # Nobody but root can list the folder that holds the jobs' own.
-            HOME: "size=2g,mode=0711,nosuid,nodev",
+            HOME: "size=2g,nosuid,nodev",  # the worker sets its mode: the engine ignores it here
             "/tmp": "size=1g,mode=1777,nosuid,nodev,noexec",  # noqa: S108 - inside
         },
         "shm_size": 256 << 20,
