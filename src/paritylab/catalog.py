@@ -37,6 +37,8 @@ from paritylab.schema import (
 )
 
 SLUG = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
+# Another build of the same package satisfies a lab's `requires`.
+SAME_PACKAGE = {"tensorflow-cpu": "tensorflow"}
 T = TypeVar("T")
 
 
@@ -281,10 +283,14 @@ def _stack(folder: Path, device: str, model: StackModel, root: Path) -> Stack:
             fix=f"write the top-level pins into {requirements.name}, then `nox -s lock`",
         )
     pins = parse_lock(lock) if lock.is_file() else {}
+    packages = {name: pin.version for name, pin in pins.items()}
+    for other, same in SAME_PACKAGE.items():
+        if other in packages:
+            packages.setdefault(same, packages[other])
     return Stack(
         device=device,
         folder=folder,
-        packages={name: pin.version for name, pin in pins.items()},
+        packages=packages,
         lock_digest=lock_digest(lock) if lock.is_file() else "",
         **model.model_dump(),
     )

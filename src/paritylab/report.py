@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from pydantic_core import to_json
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -44,7 +44,7 @@ MARKS = {
 
 def summary(results: Sequence[CellResult]) -> RenderableType:
     """The whole terminal report: matrix, reasons for gaps, what is red, one line of totals."""
-    parts: list[RenderableType] = [matrix_table(results)]
+    parts: list[RenderableType] = [MatrixTable(results)]
     parts += [Text(f"unsupported: {line}", style="dim") for line in _reasons(results)]
     parts += [details(result) for result in results if _is_red(result)]
     parts += [
@@ -59,27 +59,56 @@ def _is_red(result: CellResult) -> bool:
     return not result.verdict.green and result.verdict is not Verdict.UNSUPPORTED
 
 
-def matrix_table(results: Sequence[CellResult]) -> Table:
-    """labs x (environment, implementation), each with verdict and seconds."""
-    columns = sorted({(r.environment, r.device, r.implementation) for r in results})
-    table = Table(title="Parity matrix: verdict and seconds per cell", title_justify="left")
-    table.add_column("lab", style="bold", no_wrap=True)
-    for environment, device, implementation in columns:
-        table.add_column(f"{environment}-{device}\n{implementation}", no_wrap=True)
-    by_place = {(r.lab, r.environment, r.device, r.implementation): r for r in results}
-    for lab in sorted({r.lab for r in results}):
-        table.add_row(lab, *(_entry(by_place.get((lab, *column))) for column in columns))
-    return table
+class MatrixTable:
+    """labs x (environment, implementation), each with verdict and seconds.
+
+    Where the terminal is too narrow for words a verdict is one mark, explained below.
+    """
+
+    def __init__(self, results: Sequence[CellResult]) -> None:
+        self.columns = sorted({(r.environment, r.device, r.implementation) for r in results})
+        self.rows = sorted({r.lab for r in results})
+        self.by_place = {(r.lab, r.environment, r.device, r.implementation): r for r in results}
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Choose words or marks by the width at hand."""
+        words = self._table(_entry)
+        if (
+            words.__rich_measure__(console, options.update(width=10_000)).maximum
+            <= options.max_width
+        ):
+            yield words
+            return
+        yield self._table(_mark)
+        shown = {r.verdict for r in self.by_place.values()}
+        yield Text(", ".join(f"{MARKS[v]} {v}" for v in Verdict if v in shown), style="dim")
+
+    def _table(self, entry: Callable[[CellResult | None], Text]) -> Table:
+        table = Table(title="Parity matrix", title_justify="left")
+        table.add_column("lab", style="bold", no_wrap=True)
+        for environment, device, implementation in self.columns:
+            table.add_column(f"{environment}-{device}\n{implementation}")
+        for lab in self.rows:
+            cells = (self.by_place.get((lab, *column)) for column in self.columns)
+            table.add_row(lab, *(entry(cell) for cell in cells))
+        return table
 
 
 def _entry(result: CellResult | None) -> Text:
     if result is None:
         return Text("")
     if result.verdict is Verdict.UNSUPPORTED:
-        return Text("unsupported", style=STYLES[result.verdict])
+        return Text("unsupported", style=STYLES[result.verdict], no_wrap=True)
     drift = "!" if result.bit_drift else ""
-    text = Text(f"{result.verdict}{drift}", style=STYLES[result.verdict])
+    text = Text(f"{result.verdict}{drift}", style=STYLES[result.verdict], no_wrap=True)
     return text.append(f" {result.seconds:.2f}", style="dim")
+
+
+def _mark(result: CellResult | None) -> Text:
+    if result is None:
+        return Text("")
+    drift = "!" if result.bit_drift else ""
+    return Text(f"{MARKS[result.verdict]}{drift}", style=STYLES[result.verdict])
 
 
 def _reasons(results: Iterable[CellResult]) -> list[str]:

@@ -13,17 +13,17 @@ from paritylab.model import CellResult, Divergence, Verdict
 
 def result(verdict: Verdict, implementation: str = "tf1", **facts: object) -> CellResult:
     """A result of train on tf2."""
-    return CellResult(
-        cell=f"train-{implementation}@tf2-cpu",
-        lab="train",
-        implementation=implementation,
-        environment="tf2",
-        device="cpu",
-        profile="portable",
-        verdict=verdict,
-        seconds=0.25,
-        **facts,  # type: ignore[arg-type]
-    )
+    known = {
+        "cell": f"train-{implementation}@tf2-cpu",
+        "lab": "train",
+        "implementation": implementation,
+        "environment": "tf2",
+        "device": "cpu",
+        "profile": "portable",
+        "verdict": verdict,
+        "seconds": 0.25,
+    }
+    return CellResult(**{**known, **facts})  # type: ignore[arg-type]
 
 
 def text(results: list[CellResult]) -> str:
@@ -66,6 +66,24 @@ def test_divergence_is_shown_with_index_values_ulp_and_step() -> None:
     shown = text([result(Verdict.DIVERGED, divergences=(first,), message="loss[3]: …")])
     for part in ("loss[bold]", "[3]", "0.5", "0.25", "8,388,608", "5.00e-01", "7/10"):
         assert part in shown
+
+
+def test_a_narrow_terminal_gets_marks_and_whole_names() -> None:
+    """80 columns do not squeeze lab names out; every mark is explained."""
+    wide = [
+        result(verdict, implementation, environment=environment)
+        for environment in ("tf1", "tf1-compat", "tf2")
+        for implementation, verdict in (
+            ("pytorch", Verdict.IDENTICAL),
+            ("tf1", Verdict.CLOSE),
+            ("tf2", Verdict.UNSUPPORTED),
+        )
+    ]
+    console = Console(file=StringIO(), width=80)
+    console.print(report.MatrixTable(wide))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "train" in shown
+    assert "= identical, ~ close, - unsupported" in shown
 
 
 def test_green_needs_something_that_ran() -> None:

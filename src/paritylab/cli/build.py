@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
+from rich.table import Table
+from rich.tree import Tree
 
-from paritylab import catalog
-from paritylab.cli.app import app, err, out
+from paritylab import bases, catalog, images
+from paritylab.cli.app import Base, Device, Environments, app, err, out
+from paritylab.engines.dockerclient import explained, open_client
+from paritylab.engines.sandbox import sweep
+from paritylab.images import ImageRow
 from paritylab.locking import lock_all
+from paritylab.model import Environment
 
 
 @app.command()
@@ -31,6 +39,96 @@ def lock(
         out.print("every lock is up to date")
 
 
-images = typer.Typer(help="Build, list and remove environment images.", no_args_is_help=True)
-app.add_typer(images, name="images")
-_ = (Progress, err)
+image_commands = typer.Typer(
+    help="Build, list and remove environment images.", no_args_is_help=True
+)
+app.add_typer(image_commands, name="images")
+
+
+def _with_device(environments: list[str] | None, device: str) -> list[Environment]:
+    loaded = catalog.load(catalog.find_root(), environments=environments or ())
+    return [one for one in loaded.environments.values() if device in one.stacks]
+
+
+@image_commands.command("build")
+def images_build(
+    environment: Environments = None, device: Device = "cpu", base: Base = "auto"
+) -> None:
+    """Build the images that are missing; an unchanged one costs a second.
+
+    Example: `paritylab images build --environment tf2 --base bootstrap`
+    """
+    client = open_client()
+    with Progress(console=err) as progress, explained("building images"):
+        for one in _with_device(environment, device):
+            found = images.ensure(client, one, device, base=base, progress=progress)
+            progress.console.print(f"{one.name}-{device}: {found}", highlight=False)
+
+
+@image_commands.command("list")
+def images_list() -> None:
+    """Show our images with the size of every layer."""
+    with explained("listing images"):
+        rows = images.listing(open_client())
+    for row in rows:
+        out.print(_tree(row))
+    if not rows:
+        out.print("no images; `paritylab images build` makes them")
+
+
+def _tree(row: ImageRow) -> Tree:
+    tree = Tree(f"[bold]{row.tag}[/]  {row.size / 1e6:,.0f} MB  [dim]{row.image_id[7:19]}")
+    for layer in row.layers:
+        if layer.size:
+            tree.add(f"{layer.size / 1e6:>8,.0f} MB  {layer.made_by[:90]}")
+    return tree
+
+
+@image_commands.command("prune")
+def images_prune(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also the images that the locks of today need.")
+    ] = False,
+    base: Base = "auto",
+) -> None:
+    """Remove images that no lock of today needs, and what killed runs and builds left."""
+    client = open_client()
+    with Progress(console=err) as progress, explained("removing images"):
+        keep = [] if everything else list(_current(base, progress))
+        removed = [*sweep(client), *images.prune(client, keep)]
+    table = Table("removed", box=None)
+    for name in removed:
+        table.add_row(name)
+    out.print(table if removed else "nothing to remove")
+
+
+def _current(base: str, progress: Progress) -> Iterator[str]:
+    """Tags of the images and bases that today's files lead to, whichever way bases were made."""
+    loaded = catalog.load(catalog.find_root())
+    for environment in loaded.environments.values():
+        for device in environment.stacks:
+            found = bases.identify(environment, device, mode=base, progress=progress)
+            yield images.tag(environment, device, found)
+            yield found.reference
+
+
+@image_commands.command("context")
+def images_context(
+    environment: Annotated[str, typer.Argument(help="The environment's name.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    device: Device = "cpu",
+    base: Base = "auto",
+) -> None:
+    """Write a context for `docker build`, and print the command that uses it."""
+    [one] = _with_device([environment], device)
+    with Progress(console=err) as progress:
+        found = bases.identify(one, device, mode=base, progress=progress)
+        made = images.context(one, device, folder, base=found, progress=progress)
+    arguments = " ".join(f"--build-arg {name}={value}" for name, value in made.arguments.items())
+    out.print(
+        f"DOCKER_BUILDKIT=1 docker build --network none {arguments} "
+        f"--file docker/Dockerfile --tag {environment} {made.folder}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )

@@ -27,7 +27,7 @@ from paritylab.cli.app import (
 )
 from paritylab.cli.live import engine_for, progress_over
 from paritylab.errors import EXIT_RED
-from paritylab.model import PROFILES
+from paritylab.model import PROFILES, Verdict
 from paritylab.mutants import hunt, read_mutants
 from paritylab.plan import Options, cells_of, facts
 
@@ -90,7 +90,10 @@ def mutants(
         outcomes = hunt(planted, cells, opened, folder=Path(folder), done=done)
     table = Table("mutant", "caught", "what was said")
     for outcome in outcomes:
-        said = next((f"{r.verdict}: {r.message}" for r in outcome.results if r.message), "")
+        ran = [r for r in outcome.results if r.verdict is not Verdict.UNSUPPORTED]
+        # The cell that proves the verdict: a red one if caught, else the one that stayed green.
+        proof = next((r for r in ran if r.verdict.green is not outcome.caught), None)
+        said = f"{proof.verdict} on {proof.environment}: {proof.message}" if proof else ""
         table.add_row(outcome.mutant.id, "yes" if outcome.caught else "NO", said[:90])
     out.print(table)
     caught = sum(outcome.caught for outcome in outcomes)
