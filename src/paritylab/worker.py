@@ -24,8 +24,8 @@ stdout, stderr. Its payload is one frame per finished stage, passed on unread: `
 (micros, values; payload: the arrays) or ``error`` (type, message, traceback, memory, micros).
 
 A value descriptor is ``{name, kind}`` with kind ``array`` (dtype, shape; its little-endian C-order
-bytes follow those of the array before), ``bool``, ``int`` (64 bits), ``float`` (hexadecimal text,
-so that NaN and every bit survive) or ``str``; the last four carry ``value``.
+bytes follow those of the array before), ``bool``, ``int`` (64 bits), ``float`` (hexadecimal text:
+NaN has a word there, and no digit is lost) or ``str``; the last four carry ``value``.
 """
 
 from __future__ import annotations
@@ -1015,4 +1015,8 @@ def main() -> None:
     finally:
         kill_descendants()
         os.unlink(start["socket"])
+        if not start["uids"]:  # in a container all goes with it
+            _remove(start["folder"])
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(start["socket"]))
         os._exit(0)
