@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from paritylab.compare import Report, compare
 from paritylab.digest import digest
 from paritylab.model import Cell, CellResult, Comparison, Divergence, Verdict
@@ -40,7 +42,8 @@ def judge(
         recorded_digest=recorded,
         bit_drift=drift,
         divergences=report.divergences,
-        measured=measured,
+        measured={name: np.asarray(value).tolist() for name, value in measured.items()},
+        curves=_curves(cell, answer),
         tolerance_used=report.tolerance_used,
         max_error=report.max_error,
         max_ulp=report.max_ulp,
@@ -52,6 +55,15 @@ def judge(
         message = f"bit drift: digest {found[:12]}, recorded {str(recorded)[:12]}"
         verdict = Verdict.DIVERGED if strict_bits else verdict
     return replace(seen, verdict=verdict, message=message)
+
+
+def _curves(cell: Cell, answer: JobResult) -> dict[str, list[float]]:
+    specs = cell.lab.outputs
+    return {
+        name: value.astype(np.float64).tolist()
+        for name, value in answer.values.items()
+        if name in specs and specs[name].steps and isinstance(value, np.ndarray) and value.ndim == 1
+    }
 
 
 def _held(report: Report, stale: str | None) -> tuple[Verdict, str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,8 +51,9 @@ class OutputSpec:
 
     ``|got - expected| <= atol + rtol * |expected|`` is the rule when ``compare`` is ``close``
     (the rule of ``numpy.isclose``); ``measured`` values (times) are checked for dtype, shape and
-    finiteness only, and are no part of the digest; ``steps`` says that axis 0 counts training steps;
-    ``per_implementation`` that the oracle expects a value of its own from each implementation.
+    finiteness only, and are no part of the digest; ``steps`` says that axis 0 counts training
+    steps; ``per_implementation`` that the oracle expects a value of its own from each
+    implementation.
     """
 
     name: str
@@ -258,7 +260,11 @@ class Divergence:
 
 @dataclass(frozen=True, kw_only=True)
 class CellResult:
-    """The verdict of one cell with its evidence; plain data, ready for JSON."""
+    """The verdict of one cell with its evidence; plain data, ready for JSON.
+
+    ``measured`` holds the measured outputs as nested lists, ``curves`` the one-dimensional outputs
+    over steps.
+    """
 
     cell: str
     lab: str
@@ -272,7 +278,8 @@ class CellResult:
     digest: str | None = None
     recorded_digest: str | None = None
     bit_drift: bool = False
-    measured: Mapping[str, Value] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
     tolerance_used: Mapping[str, float] = field(default_factory=dict)
     max_error: Mapping[str, float] = field(default_factory=dict)
     max_ulp: Mapping[str, int] = field(default_factory=dict)

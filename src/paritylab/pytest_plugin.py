@@ -188,7 +188,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     console = Console(
         file=terminalreporter._tw._file,
         force_terminal=bool(terminalreporter._tw.hasmarkup),
-        width=terminalreporter._tw.fullwidth if terminalreporter._tw.hasmarkup else 160,
+        width=terminalreporter._tw.fullwidth if terminalreporter._tw.hasmarkup else 200,
     )
     console.print()
     console.print(summary(results))

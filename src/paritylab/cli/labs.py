@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -122,3 +123,20 @@ def new(lab: Annotated[str, typer.Argument(help="The new lab's name.")]) -> None
     """
     folder = new_lab(catalog.find_root(), lab)
     out.print(f"labs/{folder.name} is written. Next: paritylab accept --lab {lab}")
+
+
+@app.command()
+def plot(
+    results: Annotated[Path, typer.Argument(help="A results.json.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where the PNG files go.")] = Path("plots"),
+) -> None:
+    """Draw the curves of a run: one picture per lab and curve, all cells over one another.
+
+    Example: `paritylab run --results r.json`, then `paritylab plot r.json`
+    """
+    # Matplotlib takes a second to import; only this command needs it.
+    from paritylab.plots import plot as draw  # noqa: PLC0415
+    from paritylab.plots import read_results  # noqa: PLC0415
+
+    for path in draw(read_results(results), folder):
+        out.print(f"written: {path}")

@@ -1,0 +1,75 @@
+"""Pictures of a run: every curve of a lab over one another, and how far each is from the rest."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from paritylab.errors import UsageError
+
+STYLES = {"pytorch": ("#d55e00", "-"), "tf1": ("#0072b2", "--"), "tf2": ("#009e73", ":")}
+Curves = dict[str, dict[str, tuple[str, list[float]]]]  # "lab output" -> cell -> (impl., values)
+
+
+def read_results(path: Path) -> Mapping[str, Any]:
+    """Return results.json as plain data; raises UsageError when it is no such file."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema_version"] == 1 and isinstance(document["cells"], list):
+            return dict(document)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise UsageError(
+        f"{path} is no results.json of this version",
+        fix=f"paritylab run --results {path}",
+    )
+
+
+def plot(results: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write a PNG per lab and curve into ``folder``; return the files, sorted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, cells in sorted(_curves(results["cells"]).items()):
+        path = folder / f"{name.replace(' ', '-')}.png"
+        _figure(name, cells).savefig(path)
+        written.append(path)
+    return written
+
+
+def _curves(cells: Iterable[Mapping[str, Any]]) -> Curves:
+    found: Curves = {}
+    for cell in cells:
+        for output, values in cell.get("curves", {}).items():
+            group = found.setdefault(f"{cell['lab']} {output}", {})
+            group[cell["cell"]] = (
+                cell["implementation"],
+                [math.nan if v is None else v for v in values],
+            )
+    return found
+
+
+def _figure(name: str, cells: Mapping[str, tuple[str, list[float]]]) -> Figure:
+    """Above the curves themselves, below their distance from the median curve."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    middle = [sorted(at)[len(at) // 2] for at in zip(*(v for _, v in cells.values()), strict=True)]
+    for cell, (implementation, values) in sorted(cells.items()):
+        color, line = STYLES.get(implementation, ("black", "-"))
+        above.plot(values, color=color, linestyle=line, linewidth=1.2, label=cell)
+        distance = [
+            abs(a - b) / abs(b) if b else abs(a) for a, b in zip(values, middle, strict=True)
+        ]
+        below.plot(distance, color=color, linestyle=line, linewidth=1.0)
+    above.set_title(f"{name}: {len(cells)} cells")
+    above.legend(fontsize=7, ncols=2)
+    below.set_yscale("symlog", linthresh=1e-8)
+    below.set_ylabel("relative distance\nfrom the median cell")
+    below.set_xlabel("step")
+    below.axhline(2**-23, color="grey", linewidth=0.6)
+    below.annotate("1 ULP of float32 at 1", (0, 2**-23), fontsize=7, color="grey")
+    return figure
