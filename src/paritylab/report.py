@@ -87,7 +87,7 @@ class MatrixTable:
         table = Table(title="Parity matrix", title_justify="left")
         table.add_column("lab", style="bold", no_wrap=True)
         for environment, device, implementation in self.columns:
-            table.add_column(f"{environment}-{device}\n{implementation}")
+            table.add_column(f"{environment}\n{device}\n{implementation}")
         for lab in self.rows:
             cells = (self.by_place.get((lab, *column)) for column in self.columns)
             table.add_row(lab, *(entry(cell) for cell in cells))

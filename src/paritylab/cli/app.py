@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -23,7 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-out = Console()
+PLAIN_WIDTH = 200  # of a file or pipe: nobody's terminal wraps it
+out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
 err = Console(stderr=True)
 
 Labs = Annotated[list[str] | None, typer.Option("--lab", help="Only this lab; repeatable.")]
