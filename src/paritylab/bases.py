@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
+from docker.client import DockerClient
 from docker.errors import APIError, ImageNotFound
 from rich.progress import Progress
 
@@ -43,9 +43,7 @@ class Base:
     config: ImageConfig | None = None
 
 
-def identify(
-    client: docker.DockerClient, environment: Environment, device: str, *, mode: str, progress: Progress
-) -> Base:
+def identify(environment: Environment, device: str, *, mode: str, progress: Progress) -> Base:
     """Return the base of a stack; mode ``auto`` and ``pull`` never change anything here.
 
     ``bootstrap`` makes the tar if this machine has not made it before. Raises UsageError for an
@@ -59,7 +57,7 @@ def identify(
     return Base(reference=stack.base, title=stack.tag)
 
 
-def provide(client: docker.DockerClient, base: Base, environment: Environment, *, mode: str) -> str:
+def provide(client: DockerClient, base: Base, environment: Environment, *, mode: str) -> str:
     """See to it that the engine has ``base``; return a reference that containers can be made of.
 
     Raises ImageError when it is neither there nor can be pulled.
@@ -74,7 +72,9 @@ def provide(client: docker.DockerClient, base: Base, environment: Environment, *
     try:
         return str(client.images.pull(name, tag=digest).id)
     except APIError as fault:
-        hint = f"add `--base bootstrap`: it makes the base of {environment.name} from Debian packages"
+        hint = (
+            f"add `--base bootstrap`: it makes the base of {environment.name} from Debian packages"
+        )
         raise ImageError(
             f"the base image {base.title} cannot be pulled",
             where=f"environments/{environment.name}/environment.toml: base",
@@ -89,21 +89,51 @@ def bootstrap(environment: Environment, progress: Progress) -> Base:
     Debian's own interpreter where the version is the same, else one found on this machine.
     Raises ImageError (no mmdebstrap, not root, it failed) or InterpreterError.
     """
-    script = environment.folder.parents[1] / "docker" / "bootstrap.sh"
-    arguments = [environment.python]
-    if environment.python != DEBIAN_PYTHON:
-        arguments.append(str(_interpreter(environment.python)))
-    digest = hashlib.sha256("\n".join([script.read_text(), *arguments]).encode()).hexdigest()[:12]
-    tar = cache.folder("bases") / f"python{environment.python}-{digest}.tar"
-    facts = tar.with_suffix(".json")
+    script, arguments = _script(environment), _arguments(environment)
+    tar = _tar(environment, script, arguments)
     with cache.locked(tar):
-        if not (tar.exists() and facts.exists()):
+        if not _facts(tar).exists():
             _make(script, arguments, tar, progress)
             with tar.open("rb") as file:
                 layer = hashlib.file_digest(file, "sha256").hexdigest()
-            facts.write_text(json.dumps({"layer": f"sha256:{layer}"}))
+            # Written last: where it is, the tar is complete.
+            _facts(tar).write_text(json.dumps({"layer": f"sha256:{layer}"}))
+    return _made(environment, tar)
+
+
+def known(environment: Environment, device: str) -> list[Base]:
+    """Return the bases a stack may stand on without making one: the pulled, the bootstrapped."""
+    stack = environment.stacks[device]
+    found = [Base(reference=stack.base, title=stack.tag)]
+    if environment.python == DEBIAN_PYTHON or find(environment.python):
+        tar = _tar(environment, _script(environment), _arguments(environment))
+        found += [_made(environment, tar)] if _facts(tar).exists() else []
+    return found
+
+
+def _script(environment: Environment) -> Path:
+    return environment.folder.parents[1] / "docker" / "bootstrap.sh"
+
+
+def _arguments(environment: Environment) -> list[str]:
+    if environment.python == DEBIAN_PYTHON:
+        return [environment.python]
+    return [environment.python, str(_interpreter(environment.python))]
+
+
+def _tar(environment: Environment, script: Path, arguments: list[str]) -> Path:
+    facts = "\n".join([script.read_text("utf-8"), *arguments])
+    digest = hashlib.sha256(facts.encode()).hexdigest()[:12]
+    return cache.folder("bases") / f"python{environment.python}-{digest}.tar"
+
+
+def _facts(tar: Path) -> Path:
+    return tar.with_suffix(".json")
+
+
+def _made(environment: Environment, tar: Path) -> Base:
     config = ImageConfig(
-        layers=[json.loads(facts.read_text())["layer"]],
+        layers=[json.loads(_facts(tar).read_text())["layer"]],
         history=[f"docker/bootstrap.sh python{environment.python}"],
         runtime={**RUNTIME, "Labels": {"paritylab.kind": "base"}},
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import docker
+from docker.client import DockerClient
 
 CREATED = "2025-05-20T00:00:00Z"
 BLOCK = 1 << 20
@@ -52,9 +52,7 @@ class ImageConfig:
         return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
 
 
-def load(
-    client: docker.DockerClient, config: ImageConfig, tag: str, layer: Path | None = None
-) -> str:
+def load(client: DockerClient, config: ImageConfig, tag: str, layer: Path | None = None) -> str:
     """Make an image of layers that the engine has (and ``layer``, a tar); return its id."""
     layers = [f"{digest.removeprefix('sha256:')}/layer.tar" for digest in config.layers]
     name = f"{config.image_id.removeprefix('sha256:')}.json"

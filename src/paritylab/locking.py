@@ -24,6 +24,9 @@ from paritylab.sources import TOOLS, build_wheel
 from paritylab.targets import UV_PLATFORM, tags
 from paritylab.wheelhouse import fetch_wheels, sha256
 
+TOOLS_PYTHON = "3.11"
+"""What the wheel of docker/tools.lock is chosen for; uv's fits every Python."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
@@ -51,26 +54,48 @@ def lock_all(
     for name in only or ():
         if name not in environments:
             raise UsageError(f"unknown environment `{name}`", why=nearest(name, environments))
-    return [
-        environment.stacks[device].lock
+    stacks = [
+        (environment.stacks[device], environment.python)
         for name, environment in sorted(environments.items())
         if not only or name in only
         for device in sorted(environment.stacks)
-        if compile_lock(environment, device, upgrade=upgrade)
     ]
+    recipes = {environment.folder.parents[1] / "docker" for environment in environments.values()}
+    if not only:
+        stacks += [(tools(folder), TOOLS_PYTHON) for folder in recipes if folder.is_dir()]
+    return [s.lock for s, python in stacks if compile_stack(s, python, upgrade=upgrade)]
 
 
 def compile_lock(environment: Environment, device: str, *, upgrade: bool = False) -> bool:
+    """Solve and write the lock of one stack; see ``compile_stack``."""
+    return compile_stack(environment.stacks[device], environment.python, upgrade=upgrade)
+
+
+def tools(folder: Path) -> Stack:
+    """Return what ``docker/tools.in`` says as a stack: the program that install.sh works with."""
+    return Stack(
+        device="tools",
+        folder=folder,
+        base="",
+        tag="",
+        index=None,
+        overrides=(),
+        packages={},
+        lock_digest="",
+    )
+
+
+def compile_stack(stack: Stack, python: str, *, upgrade: bool = False) -> bool:
     """Solve a stack's requirements and write its lock; return True if the file changed.
 
     Versions of the present lock stay as long as they fit, unless ``upgrade``. Refuses
     (LockError) a file that we did not write.
     """
-    stack = environment.stacks[device]
+    where = f"{stack.folder.name}/{stack.lock.name}"
     if stack.lock.exists() and not is_ours(stack.lock):
         raise LockError(
             "the file was not written by us, so it is not overwritten",
-            where=f"environments/{environment.name}/{stack.lock.name}",
+            where=where,
             fix=f"move it away, then `{COMMAND}`",
         )
     with tempfile.TemporaryDirectory(prefix="paritylab-lock-") as name:
@@ -80,8 +105,8 @@ def compile_lock(environment: Environment, device: str, *, upgrade: bool = False
             present = parse_lock(stack.lock).values()
             lines = [f"{pin.name}=={pin.version}\n" for pin in present]
             (folder / "solved.txt").write_text("".join(lines))
-        entries = _solve(stack, environment.python, folder)
-        text = header(stack, environment.python) + "".join(map(str, entries))
+        entries = _solve(stack, python, folder)
+        text = header(stack, python) + "".join(map(str, entries))
     if stack.lock.exists() and stack.lock.read_text("utf-8") == text:
         return False
     fresh = stack.lock.with_suffix(".lock.new")

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Turn a base image into an environment; runs inside the container, without network.
+#
+#   install.sh PYTHON DEVICE      e.g. install.sh python3.11 cpu
+#
+# Reads beside itself: lock, wheels/ (of the lock) and tools/ (uv's wheel). Writes /opt/venv and
+# nothing else. The same input gives the same bytes, dates included.
+set -eu
+umask 022
+python=$1 device=$2 here=$(dirname "$0") epoch=@1747699200
+export PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp TMPDIR=/tmp
+
+step() { echo "== $1"; }
+
+step "installing"
+"$python" -I -c '
+import glob, sys, zipfile
+wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + "/tools/uv-*.whl")[0])
+name = next(name for name in wheel.namelist() if name.endswith("/scripts/uv"))
+open("/tmp/uv", "wb").write(wheel.read(name))
+' "$here"
+chmod +x /tmp/uv
+# The cache is on the image's own file system, so that files are linked into place, not copied.
+uv() { /tmp/uv --quiet --no-config --offline --cache-dir /opt/.uv "$@"; }
+uv venv --python "$python" /opt/venv
+uv pip sync --no-index --find-links "$here/wheels" --require-hashes \
+  --python /opt/venv/bin/python "$here/lock"
+rm -rf /opt/.uv /tmp/uv
+# uv notes when a wheel's file was last changed: true of this build only.
+find /opt/venv -name uv_cache.json -delete
+find /opt/venv -name RECORD -exec sed -i '/uv_cache\.json/d' {} +
+
+step "stripping"
+site=$(/opt/venv/bin/python -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+cd "$site"
+# Test suites (but not tensorflow's public module `test`), headers, static archives, binaries of
+# test programs, and what only a compiler would read.
+find . -depth -type d -name tests -exec rm -rf {} +
+rm -rf torch/test torch/include torch/share tensorflow/include tensorflow_core/include
+rm -rf tensorflow/xla_aot_runtime_src clang/native
+find . -type f \( -name '*.a' -o -name '*.h' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.pyx' \
+  -o -name '*.pxd' \) -delete
+find torch/bin -type f ! -name torch_shm_manager -delete
+# torch 1.13 brings CUDA on the CPU too. These parts are opened at the first use of a GPU; without
+# the others it cannot be imported.
+if [ "$device" = cpu ]; then
+  rm -f nvidia/cudnn/lib/libcudnn_*_infer.so.* nvidia/cudnn/lib/libcudnn_*_train.so.*
+  rm -f nvidia/cuda_nvrtc/lib/libnvrtc-builtins.so.* torch/lib/libtorch_cuda_linalg.so
+fi
+
+step "compiling"
+# Byte code stays: without it TensorFlow starts 3 to 6 seconds later, every time, in a read-only
+# container. A hash instead of a date in it, so that nothing depends on when this ran. It fails on
+# templates and Python 2 files that some packages carry; nobody imports those. Without site (-S):
+# what a .pth file imports beforehand changes the bytes that its own source compiles to.
+/opt/venv/bin/python -S -m compileall -q -j 0 --invalidation-mode unchecked-hash "$site" \
+  >/dev/null 2>&1 || true
+
+step "dating"
+find /opt/venv -exec touch -h -d "$epoch" {} +
+touch -d "$epoch" /opt

@@ -1,0 +1,183 @@
+"""The SDK's route to an image: run docker/install.sh in a container without network, then commit.
+
+Everything travels over the API into a volume, so that a remote engine works as well; the layer
+is what the script wrote, the same bytes as from ``docker build`` with the one Dockerfile.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from docker.client import DockerClient
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
+from docker.models.volumes import Volume
+from docker.types import Mount
+from rich.progress import Progress
+
+from paritylab import imagefile
+from paritylab.errors import DiskFullError, DockerError, ImageError
+from paritylab.imagefile import ImageConfig
+
+PATIENCE = 3600
+"""Seconds that one call may take; unpacking, committing and loading gigabytes is slow."""
+KIND = "paritylab.kind"
+NO_SPACE = "no space left on device"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What one image is built from: base image, files by name, the script's arguments, labels."""
+
+    tag: str
+    base: str
+    files: Mapping[str, Path]
+    arguments: tuple[str, ...]
+    dockerfile: Path
+    labels: Mapping[str, str]
+
+
+def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
+    """Build the image under its tag; return its id. Same recipe, same id.
+
+    Raises DiskFullError or ImageError; whatever happens, also Ctrl-C, no container and no volume
+    is left.
+    """
+    with _patient(client), _told_in_words(recipe.tag):
+        sweep(client, recipe.tag)
+        try:
+            container = _container(client, recipe)
+            _send(container, recipe, progress)
+            _install(container, recipe, progress)
+            return _commit(client, container, recipe, progress)
+        finally:
+            sweep(client, recipe.tag)
+
+
+def sweep(client: DockerClient, tag: str | None = None) -> list[str]:
+    """Remove the containers and volumes of builds (of one tag); return what was removed."""
+    label = f"paritylab.build={tag}" if tag else "paritylab.build"
+    found: list[Container | Volume] = client.containers.list(
+        all=True, filters={"label": label}, ignore_removed=True
+    )
+    found += client.volumes.list(filters={"label": label})
+    for leftover in found:
+        with suppress(NotFound):
+            leftover.remove(force=True)
+    return [str(leftover.name) for leftover in found]
+
+
+def runtime(dockerfile: Path) -> dict[str, Any]:
+    """Return the run-time defaults that a Dockerfile sets: its ENV, USER and CMD lines."""
+    found: dict[str, Any] = {"Env": []}
+    for line in dockerfile.read_text("utf-8").splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "ENV":
+            found["Env"] += shlex.split(rest)
+        elif word == "USER":
+            found["User"] = rest.strip()
+        elif word == "CMD":
+            found["Cmd"] = json.loads(rest)
+    return found
+
+
+def _container(client: DockerClient, recipe: Recipe) -> Container:
+    labels = {KIND: "build", "paritylab.build": recipe.tag}
+    volume = client.volumes.create(labels=labels)
+    return client.containers.create(
+        recipe.base,
+        ["sh", "/mnt/install.sh", *recipe.arguments],
+        user="0:0",
+        network_mode="none",
+        labels=labels,
+        mounts=[Mount("/mnt", volume.name, type="volume")],
+        tmpfs={"/tmp": "exec"},  # noqa: S108 - the container's own
+        log_config={"type": "json-file", "config": {"max-size": "1m"}},
+    )
+
+
+def _send(container: Container, recipe: Recipe, progress: Progress) -> None:
+    size = sum(path.stat().st_size for path in recipe.files.values())
+    task = progress.add_task(f"{recipe.tag}: sending wheels", total=size)
+
+    def counted() -> Iterator[bytes]:
+        for block in imagefile.tar_stream(sorted(recipe.files.items())):
+            progress.advance(task, len(block))
+            yield block
+
+    container.put_archive("/mnt", counted())
+    progress.update(task, completed=size)
+
+
+def _install(container: Container, recipe: Recipe, progress: Progress) -> None:
+    task = progress.add_task(f"{recipe.tag}: starting", total=None)
+    container.start()
+    said: list[str] = []
+    for block in container.logs(stream=True, follow=True):
+        said += block.decode(errors="replace").splitlines()
+        if said and said[-1].startswith("== "):
+            progress.update(task, description=f"{recipe.tag}: {said[-1][3:]}")
+    status = container.wait()["StatusCode"]
+    progress.update(task, total=1, completed=1)
+    if status:
+        tail = "\n       ".join(said[-12:])
+        raise _failure(recipe.tag, f"docker/install.sh exited with {status}: {tail}")
+
+
+def _commit(client: DockerClient, container: Container, recipe: Recipe, progress: Progress) -> str:
+    task = progress.add_task(f"{recipe.tag}: committing", total=None)
+    committed = container.commit()
+    base = client.images.get(recipe.base).attrs
+    config = ImageConfig(
+        layers=committed.attrs["RootFS"]["Layers"],
+        history=[
+            *(f"base layer {number}" for number, _ in enumerate(base["RootFS"]["Layers"])),
+            f"docker/install.sh {' '.join(recipe.arguments)}",
+        ],
+        runtime={**runtime(recipe.dockerfile), "Labels": dict(recipe.labels)},
+    )
+    image = imagefile.load(client, config, recipe.tag)
+    # The dated twin: its layer stays, because the image that was loaded has the same one.
+    client.images.remove(committed.id, force=True)
+    progress.update(task, total=1, completed=1)
+    return image
+
+
+def _failure(tag: str, why: str) -> ImageError:
+    if NO_SPACE in why.lower():
+        return DiskFullError(
+            f"no space left while building {tag}",
+            why=why,
+            fix="`docker system df` shows what takes it; `paritylab images prune` frees ours",
+        )
+    return ImageError(f"{tag} could not be built", why=why)
+
+
+@contextmanager
+def _told_in_words(tag: str) -> Iterator[None]:
+    try:
+        yield
+    except APIError as fault:
+        raise _failure(tag, str(fault.explanation or fault)) from fault
+    except (requests.RequestException, DockerException) as fault:
+        raise DockerError(
+            f"the Docker engine stopped answering while building {tag}",
+            why=str(fault),
+            fix="see that it runs (`docker info`), then try again",
+        ) from fault
+
+
+@contextmanager
+def _patient(client: DockerClient) -> Iterator[None]:
+    before, client.api.timeout = client.api.timeout, PATIENCE
+    try:
+        yield
+    finally:
+        client.api.timeout = before

@@ -1,0 +1,202 @@
+"""Images of environments: named after their content, built when they are not there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from docker.client import DockerClient
+from docker.errors import ImageNotFound
+from rich.progress import Progress
+
+from paritylab import bases, cache, imagebuild, locking, locks, wheelhouse
+from paritylab.bases import Base
+from paritylab.errors import ImageError
+from paritylab.imagebuild import KIND, Recipe
+from paritylab.model import Environment
+
+KINDS = (f"{KIND}=image", f"{KIND}=base")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer of an image: what made it, and its size in bytes."""
+
+    made_by: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRow:
+    """One image that we made: its tag, id, kind (``image`` or ``base``), size and layers."""
+
+    tag: str
+    image_id: str
+    kind: str
+    size: int
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """A finished build context, and the arguments that ``docker build`` needs with it."""
+
+    folder: Path
+    arguments: Mapping[str, str]
+
+
+def tag(environment: Environment, device: str, base: Base) -> str:
+    """Return ``paritylab/<environment>:<device>-<hash>``.
+
+    The hash covers the base, the lock, docker/install.sh, docker/Dockerfile and docker/tools.lock,
+    so an image under this name is the right one, and a second build has nothing to do.
+    """
+    recipe = _folder(environment)
+    facts = [base.reference, environment.stacks[device].lock_digest, environment.python, device]
+    files = [recipe / "install.sh", recipe / "Dockerfile", recipe / "tools.lock"]
+    digest = hashlib.sha256("\n".join(facts).encode())
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return f"paritylab/{environment.name}:{device}-{digest.hexdigest()[:12]}"
+
+
+def ensure(
+    client: DockerClient,
+    environment: Environment,
+    device: str,
+    *,
+    base: str = "auto",
+    progress: Progress,
+) -> str:
+    """Return the id of a stack's image, building it if it is not there.
+
+    ``base`` is ``auto``, ``pull`` or ``bootstrap``. Raises LockError, ImageError (DiskFullError),
+    InterpreterError or DockerError.
+    """
+    found = bases.identify(environment, device, mode=base, progress=progress)
+    name = tag(environment, device, found)
+    present = _present(client, name)
+    if present:
+        return present
+    with cache.locked(cache.folder("builds") / name.replace("/", "-")):
+        present = _present(client, name)
+        if present:
+            return present
+        # Wheels first: without them the engine need not be bothered.
+        files = _files(environment, device, progress)
+        recipe = Recipe(
+            tag=name,
+            base=bases.provide(client, found, environment, mode=base),
+            files=files,
+            arguments=(f"python{environment.python}", device),
+            dockerfile=_folder(environment) / "Dockerfile",
+            labels=_labels(environment, device, found),
+        )
+        return imagebuild.build(client, recipe, progress)
+
+
+def context(
+    environment: Environment, device: str, folder: Path, *, base: Base, progress: Progress
+) -> Context:
+    """Fill an empty ``folder`` so that ``docker build`` makes the same files as ``ensure``."""
+    if folder.exists() and any(folder.iterdir()):
+        raise ImageError(f"{folder} is not empty", fix="name a folder that is not there yet")
+    for name, file in _files(environment, device, progress).items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    arguments = {"BASE": base.reference, "PYTHON": f"python{environment.python}", "DEVICE": device}
+    return Context(folder=folder, arguments=arguments)
+
+
+def current(environment: Environment, device: str) -> list[str]:
+    """Return the tags and bases that today's files lead to, without making anything.
+
+    Whichever way the base was made: all of them are worth keeping.
+    """
+    known = bases.known(environment, device)
+    return [name for base in known for name in (tag(environment, device, base), base.reference)]
+
+
+def listing(client: DockerClient) -> list[ImageRow]:
+    """Return our images and bases with the size of every layer, by tag."""
+    rows = []
+    # One question per kind: labels that are asked for together must all be there.
+    for image in [i for kind in KINDS for i in client.images.list(filters={"label": kind})]:
+        layers = tuple(
+            Layer(made_by=entry["CreatedBy"], size=entry["Size"])
+            for entry in reversed(image.history())
+        )
+        rows += [
+            ImageRow(
+                tag=name,
+                image_id=str(image.id),
+                kind=image.labels[KIND],
+                size=image.attrs["Size"],
+                layers=layers,
+            )
+            for name in image.tags
+        ]
+    return sorted(rows, key=lambda row: row.tag)
+
+
+def prune(client: DockerClient, keep: Collection[str]) -> list[str]:
+    """Remove our images and bases but for the tags or ids in ``keep``, and what builds left.
+
+    Returns the names of what was removed. Nothing that another tool made is touched.
+    """
+    removed = []
+    for row in listing(client):
+        if not {row.tag, row.image_id} & set(keep):
+            client.images.remove(row.tag, force=True)
+            removed.append(row.tag)
+    return removed + imagebuild.sweep(client)
+
+
+def _present(client: DockerClient, name: str) -> str | None:
+    try:
+        return str(client.images.get(name).id)
+    except ImageNotFound:
+        return None
+
+
+def _folder(environment: Environment) -> Path:
+    folder = environment.folder.parents[1] / "docker"
+    if not (folder / "install.sh").is_file():
+        raise ImageError(
+            f"{folder} does not hold the recipe of the images",
+            why="docker/install.sh is missing",
+            fix="use a full checkout: labs/, environments/ and docker/ belong together",
+        )
+    return folder
+
+
+def _files(environment: Environment, device: str, progress: Progress) -> dict[str, Path]:
+    """Return what install.sh reads, by its name in the container."""
+    recipe, stack = _folder(environment), environment.stacks[device]
+    wheels = wheelhouse.ensure(stack, environment.python, progress)
+    tools = wheelhouse.gather(
+        locks.checked(locking.tools(recipe), locking.TOOLS_PYTHON),
+        python=locking.TOOLS_PYTHON,
+        index=None,
+        name="docker-tools",
+        progress=progress,
+    )
+    return {
+        "install.sh": recipe / "install.sh",
+        "lock": stack.lock,
+        **{f"wheels/{wheel.name}": wheel for wheel in sorted(wheels.glob("*.whl"))},
+        **{f"tools/{wheel.name}": wheel for wheel in sorted(tools.glob("*.whl"))},
+    }
+
+
+def _labels(environment: Environment, device: str, base: Base) -> dict[str, str]:
+    return {
+        KIND: "image",
+        "paritylab.environment": environment.name,
+        "paritylab.device": device,
+        "paritylab.lock": environment.stacks[device].lock_digest,
+        "paritylab.base": base.reference,
+    }
