@@ -47,6 +47,7 @@ class LocalWorker:
         self.folder = _private_folder()
         self.socket = str(self.folder / "socket")
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
+        self._ready = False
         ours, theirs = socket.socketpair()
         self._lifetime = SocketChannel(ours)
         try:
@@ -76,12 +77,19 @@ class LocalWorker:
         try:
             self._lifetime.write(message, deadline=deadline)
             await_ready(lambda size: self._lifetime.read(size, deadline=deadline), self.key)
+            self._ready = True
         except WorkerError as fault:
             raise self._explained(fault) from fault
 
+    def hang_up(self) -> None:
+        """Tell the worker to end, without waiting; one that still imports is killed."""
+        if not self._ready:
+            self._process.kill()
+        self._lifetime.close()  # it kills its jobs and goes
+
     def stop(self) -> None:
         """End the worker and all it runs; twice does no harm."""
-        self._lifetime.close()  # it kills its jobs and goes
+        self.hang_up()
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -92,7 +100,7 @@ class LocalWorker:
 
     def _explained(self, fault: WorkerError) -> WorkerError:
         """Add what the process printed last when it went without a word of its own."""
-        if "hung up" not in fault.what:
+        if "hung up" not in fault.what or self._stderr.closed:
             return fault
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
@@ -163,6 +171,8 @@ class LocalEngine:
             self._closed = True
             remaining = list(self._workers.values())
             self._workers.clear()
+        for left in remaining:
+            left.hang_up()
         for left in remaining:
             left.stop()
 

@@ -1,0 +1,188 @@
+"""The venv and here engines: what their workers see, and what cannot run."""
+
+import sys
+import threading
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from paritylab import catalog
+from paritylab.engines import here
+from paritylab.engines.base import Endpoint
+from paritylab.engines.here import PORTABLE, HereEngine, local_environment
+from paritylab.engines.local import LocalEngine
+from paritylab.engines.venv import VenvEngine
+from paritylab.errors import LabError, WorkerError
+from paritylab.model import IMPLEMENTATIONS, Environment, Limits, WorkerKey
+from paritylab.wire import Job, Session
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+def key(
+    environment: Environment, *, device: str = "cpu", preload: tuple[str, ...] = ()
+) -> WorkerKey:
+    """A native worker."""
+    return WorkerKey(
+        environment=environment, device=device, profile="native", preload=preload, variables={}
+    )
+
+
+@pytest.fixture
+def tiny(project: Path) -> Environment:
+    """The fixture environment."""
+    return catalog.load(project).environments["tiny"]
+
+
+def test_here_describes_this_interpreter() -> None:
+    """The environment `here` has this Python, what is installed, and a reason for what is not."""
+    found = local_environment()
+    assert found.python == f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert set(found.stacks) == {"cpu", "cuda"}
+    assert "numpy" in found.stacks["cpu"].packages
+    assert set(found.support) == set(IMPLEMENTATIONS)
+    for support in found.support.values():
+        assert bool(support.preload) != bool(support.unsupported)
+
+
+def test_here_imports_no_framework() -> None:
+    """Describing what is installed must not import it: the host stays free of frameworks."""
+    local_environment()
+    assert not {"torch", "tensorflow"} & set(sys.modules)
+
+
+def test_portable_variables_are_those_of_the_newest_environment() -> None:
+    """The copy of the portable profile for `here` equals that of environments/tf2."""
+    text = (PROJECT / "environments" / "tf2" / "environment.toml").read_text()
+    there = tomllib.loads(text)["profiles"]["portable"]
+    assert there.items() <= PORTABLE.items()
+    assert set(PORTABLE) - set(there) == {"CUBLAS_WORKSPACE_CONFIG"}  # CUDA alone reads it
+
+
+def test_here_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an NVIDIA device, cuda is unavailable with a reason; cpu is not."""
+    monkeypatch.setattr(here, "NVIDIA_DEVICES", (Path("/dev/no-such-device"),))
+    engine = HereEngine()
+    missing = engine.unavailable(key(local_environment(), device="cuda"))
+    assert missing is not None
+    assert "--device cpu" in missing.fix
+    assert engine.unavailable(key(local_environment())) is None
+
+
+def test_here_asks_the_framework_for_its_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that the framework cannot use is an error at the start, and the worker goes."""
+    (tmp_path / "torch.py").write_text(
+        "class cuda:\n    is_available = staticmethod(lambda: False)\n"
+        "def nothing(*a, **k): pass\nmanual_seed = zeros = nothing\n"
+        "class nn:\n    Parameter = staticmethod(nothing)\n"
+        "class optim:\n    SGD = staticmethod(nothing)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with HereEngine() as engine:
+        with pytest.raises(WorkerError, match="torch sees no GPU here"):
+            engine.start(key(local_environment(), device="cuda", preload=("torch",)))
+        assert not engine._workers
+
+
+def test_venv_gives_workers_a_clean_set_of_variables(
+    tiny: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the user's shell holds does not reach a worker, but for a short list; the key's does."""
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    wanted = WorkerKey(
+        environment=tiny, device="cpu", profile="portable", preload=(),
+        variables={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    seen = VenvEngine().variables(wanted)
+    assert seen["OMP_NUM_THREADS"] == "1"
+    assert "PYTHONPATH" not in seen
+    assert seen["LANG"] == "C.UTF-8"
+    assert "PATH" in seen
+
+
+def test_venv_without_that_device_says_so(tiny: Environment) -> None:
+    """An environment without a CUDA stack cannot run on cuda, and says what it can."""
+    missing = VenvEngine().unavailable(key(tiny, device="cuda"))
+    assert missing is not None
+    assert (missing.reason, missing.fix) == (
+        "tiny has no stack for cuda", "choose another device: cpu",
+    )  # fmt: skip
+
+
+class Interpreter(LocalEngine):
+    """Starts whatever it is told to."""
+
+    name = "test"
+
+    def __init__(self, *command: str) -> None:
+        super().__init__()
+        self._command = list(command)
+
+    def command(self, key: WorkerKey) -> list[str]:  # noqa: ARG002 - one for all keys
+        """See LocalEngine."""
+        return self._command
+
+    def variables(self, key: WorkerKey) -> dict[str, str]:  # noqa: ARG002 - likewise
+        """See LocalEngine."""
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("/no/such/python", "No such file"),
+        ("/bin/false", "exit status 1"),
+        ("/bin/echo", "did not say ready"),
+    ],
+)
+def test_what_is_no_worker_is_told(command: str, told: str, tiny: Environment) -> None:
+    """A missing or broken interpreter is a WorkerError that says which, and leaves nothing."""
+    with Interpreter(command) as engine, pytest.raises(WorkerError, match=told):
+        engine.start(key(tiny))
+
+
+def test_close_does_not_wait_for_imports(tmp_path: Path, tiny: Environment) -> None:
+    """Ctrl-C while a framework is imported ends the worker at once, not after the import."""
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(600)\n")
+    engine = HereEngine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        faults: list[LabError] = []
+
+        def start() -> None:
+            try:
+                engine.start(key(local_environment(), preload=("slow",)))
+            except LabError as fault:
+                faults.append(fault)
+
+        thread = threading.Thread(target=start)
+        thread.start()
+        time.sleep(0.5)
+    began = time.monotonic()
+    engine.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.monotonic() - began < 5
+    assert faults
+
+
+def test_long_temporary_paths_still_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TMPDIR too long for a Unix socket's name is left aside."""
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with HereEngine() as engine:
+        endpoint = engine.start(key(local_environment()))
+        assert isinstance(endpoint, Endpoint)
+        job = Job(
+            id="x", file="x.py", source="def run(i, w):\n    return {}\n", stages=("run",),
+            inputs={}, limits=Limits(), seed=0, profile="native",
+        )  # fmt: skip
+        with Session(engine.connect(endpoint)) as session:
+            assert session.run(job).status == "ok"
+    assert not list(deep.iterdir())
