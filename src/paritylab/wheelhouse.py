@@ -19,6 +19,7 @@ from rich.progress import Progress, TaskID
 
 from paritylab import cache, hostpip
 from paritylab.commands import Command, Finished, run_each
+from paritylab.errors import LabError
 from paritylab.locks import Pin, Pins, checked, pins_digest
 from paritylab.model import Stack
 from paritylab.sources import TOOLS, build_wheel
@@ -191,15 +192,21 @@ class _Fetcher:
             for number, batch in enumerate(batches)
         ]
         left: list[Pin] = []
+        failures: list[LabError] = []
         for number, finished in run_each(commands, jobs=JOBS):
             if finished.status == 0:
                 for wheel in (folder / str(number)).glob("*.whl"):
                     _keep(wheel)
                 self._advance(len(batches[number]))
-            elif last or _hopeless(finished, batches[number]):
+            elif _hopeless(finished, batches[number]):
                 raise commands[number].failure(finished)
+            elif last:
+                failures.append(commands[number].failure(finished))
             else:
                 left += batches[number]
+        if failures:
+            # Only now: what can be had is kept for the next try.
+            raise failures[0]
         return left
 
     def _tools(self, folder: Path) -> Path:

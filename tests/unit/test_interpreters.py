@@ -17,6 +17,7 @@ def _ask_again():
 
 
 def script(path: Path, text: str) -> Path:
+    """Write an executable shell script."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)

@@ -1,0 +1,47 @@
+import sys
+import time
+
+import pytest
+
+from paritylab.commands import Command, run, run_each, try_run
+from paritylab.errors import ImageError
+
+
+def python(code: str) -> Command:
+    """A command that runs Python code."""
+    return Command(argv=[sys.executable, "-c", code], what="it failed", fix="mend it")
+
+
+def test_a_failure_tells_its_last_words() -> None:
+    """People see the program's own error, not only its exit status."""
+    with pytest.raises(ImageError, match="it failed") as caught:
+        run(python("import sys; print('a reason', file=sys.stderr); sys.exit(3)"))
+    assert "exited with 3: a reason" in caught.value.why
+
+
+def test_a_program_that_is_not_there_or_never_ends() -> None:
+    """Both are results with a status, not exceptions of the standard library."""
+    assert try_run(Command(argv=["/no/such/program"], what="x")).status == 127
+    assert try_run(python("import time; time.sleep(60)"), timeout=0.2).status == 124
+
+
+def test_results_come_as_they_end_and_chatter_blocks_nobody() -> None:
+    """A program that writes a megabyte of warnings ends, though nobody reads while it runs."""
+    commands = [
+        python("import time; time.sleep(0.5)"),
+        python("import sys; sys.stderr.write('x' * 1_000_000)"),
+    ]
+    ended = list(run_each(commands, jobs=2))
+    assert [index for index, _ in ended] == [1, 0]
+    assert len(ended[0][1].stderr) == 1_000_000
+
+
+def test_what_still_runs_is_killed_when_the_caller_leaves(tmp_path) -> None:
+    """Ctrl-C or an error in one download leaves no other one behind."""
+    flag = tmp_path / "survived"
+    late = f"import time, pathlib; time.sleep(1); pathlib.Path({str(flag)!r}).touch()"
+    running = run_each([python("pass"), python(late)], jobs=2)
+    next(running)
+    running.close()
+    time.sleep(1.5)
+    assert not flag.exists()
