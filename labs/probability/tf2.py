@@ -1,0 +1,123 @@
+"""Probability with TensorFlow Probability, eager and as functions."""
+
+import collections
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+Bernoulli, Beta, Gamma = tfd.Bernoulli, tfd.Beta, tfd.Gamma
+Normal, Poisson, StudentT = tfd.Normal, tfd.Poisson, tfd.StudentT
+kl_divergence = tfd.kl_divergence
+Trace = collections.namedtuple("Trace", ["step", "accepted"])
+
+
+# Sampler: a kernel of our own, so that the random numbers can be inputs
+class Metropolis(tfp.mcmc.TransitionKernel):
+    def __init__(self, log_joint, jumps, log_uniforms):
+        self.log_joint = log_joint
+        self.jumps, self.log_uniforms = jumps, log_uniforms
+
+    @property
+    def is_calibrated(self):
+        return True
+
+    def bootstrap_results(self, _):
+        return Trace(tf.constant(0), tf.fill([4], True))
+
+    def one_step(self, state, previous):  # [4, 2]
+        proposal = state + self.jumps[previous.step]  # [4, 2]
+        ratio = self.log_joint(proposal) - self.log_joint(state)  # [4]
+        accept = ratio > self.log_uniforms[previous.step]  # [4]
+        state = tf.where(accept[:, None], proposal, state)
+        return state, Trace(previous.step + 1, accept)
+
+
+def run(inputs, workdir):
+    # Data
+    v = {n: tf.constant(a) for n, a in inputs.items() if np.ndim(a)}
+    x, y, noise = v["x"], v["y"], inputs["noise"]  # [32], [32]
+
+    # Densities: six distributions, eight values each
+    loc, scale, a, b = v["loc"], v["scale"], v["a"], v["b"]
+    log_prob = [
+        Normal(loc, scale).log_prob(v["real"]),
+        StudentT(a + 1, loc, scale).log_prob(v["real"]),
+        Gamma(a, b).log_prob(v["fraction"]),
+        Beta(a, b).log_prob(v["fraction"]),
+        Poisson(b).log_prob(v["count"]),
+        Bernoulli(logits=loc).log_prob(v["bit"]),
+    ]
+
+    # Divergences: from each to the one with the parameters reversed
+    c, d, far, wide = (t[::-1] for t in (a, b, loc, scale))
+    kl = [
+        kl_divergence(Normal(loc, scale), Normal(far, wide)),
+        kl_divergence(Gamma(a, b), Gamma(c, d)),
+        kl_divergence(Beta(a, b), Beta(c, d)),
+        kl_divergence(Bernoulli(logits=loc), Bernoulli(logits=far)),
+    ]
+
+    # A trap: what does the first argument mean?
+    first_argument = Bernoulli(0.25).mean()
+
+    # Model: a straight line, y ~ N(p[0] + p[1] x, noise)
+    prior = Normal(tf.zeros([2]), tf.ones([2]))
+
+    def log_joint(p):  # [..., 2]
+        data = Normal(p[..., :1] + p[..., 1:] * x, noise)  # [..., 32]
+        return tf.reduce_sum(prior.log_prob(p), -1) + tf.reduce_sum(
+            data.log_prob(y), -1
+        )
+
+    # Posterior on a grid: no formula, only density times volume
+    axis = tf.linspace(-2.0, 2.0, 129)
+    grid = tf.stack(tf.meshgrid(axis, axis, indexing="ij"), -1)
+    points = tf.reshape(grid, [-1, 2])  # [16641, 2]
+    share = tf.nn.softmax(log_joint(points))[:, None]  # [16641, 1]
+    mean = tf.reduce_sum(share * points, 0)  # [2]
+    deviation = tf.sqrt(tf.reduce_sum(share * (points - mean) ** 2, 0))  # [2]
+
+    # Posterior by climbing: the gradient passes through the draws
+    m = tf.Variable(tf.zeros([2]))
+    rho = tf.Variable(tf.fill([2], -1.0))
+
+    @tf.function
+    def climb(uniform):  # [8, 2]
+        with tf.GradientTape() as tape:
+            q = Normal(m, tf.exp(rho))
+            z = q.quantile(uniform)  # [8, 2]
+            bound = tf.reduce_mean(log_joint(z)) + tf.reduce_sum(q.entropy())
+        for w, slope in zip([m, rho], tape.gradient(bound, [m, rho])):
+            w.assign_add(inputs["learning_rate"] * slope)
+        return z, bound
+
+    draws, bounds = zip(*[climb(uniform) for uniform in v["uniform"]])
+
+    # Posterior by walking: Metropolis, four chains side by side
+    @tf.function
+    def walk():
+        return tfp.mcmc.sample_chain(
+            num_results=inputs["steps"],
+            current_state=v["start"],  # [4, 2]
+            kernel=Metropolis(log_joint, v["jump"], v["log_uniform"]),
+            trace_fn=lambda _, trace: trace.accepted,
+            parallel_iterations=1,
+        )
+
+    chain, accepted = walk()
+
+    # Results
+    results = {
+        "log_prob": tf.stack(log_prob),  # [6, 8]
+        "kl": tf.stack(kl),  # [4, 8]
+        "first_argument": first_argument,  # []
+        "posterior": tf.stack([mean, deviation]),  # [2, 2]
+        "draws": draws[0],  # [8, 2]
+        "bound": tf.stack(bounds),  # [60]
+        "fitted": tf.stack([m, tf.exp(rho)]),  # [2, 2]
+        "chain": chain,  # [100, 4, 2]
+        "accepted": accepted,  # [100, 4]
+    }
+    return {name: np.array(value) for name, value in results.items()}
