@@ -40,7 +40,7 @@ rm -rf torch/test torch/include torch/share tensorflow/include tensorflow_core/i
 rm -rf tensorflow/xla_aot_runtime_src clang/native
 find . -type f \( -name '*.a' -o -name '*.h' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.pyx' \
   -o -name '*.pxd' \) -delete
-find torch/bin -type f ! -name torch_shm_manager -delete
+find . -path './torch/bin/*' ! -name torch_shm_manager -delete
 # torch 1.13 brings CUDA on the CPU too. These parts are opened at the first use of a GPU; without
 # the others it cannot be imported.
 if [ "$device" = cpu ]; then

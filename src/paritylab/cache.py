@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 
 def folder(*parts: str) -> Path:
@@ -26,8 +26,23 @@ def folder(*parts: str) -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock beside ``path``, so that no second process makes the same thing."""
     # Freed by the kernel when its owner dies: a killed run never blocks the next one.
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    with FileLock(_lock_of(path)):
         yield
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def is_locked(path: Path) -> bool:
+    """Return True while some process holds the lock beside ``path``."""
+    lock = FileLock(_lock_of(path))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 @contextmanager

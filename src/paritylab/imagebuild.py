@@ -29,6 +29,7 @@ from paritylab.imagefile import ImageConfig
 PATIENCE = 3600
 """Seconds that one call may take; unpacking, committing and loading gigabytes is slow."""
 KIND = "paritylab.kind"
+BUILD = "paritylab.build"
 NO_SPACE = "no space left on device"
 
 
@@ -61,17 +62,26 @@ def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
             sweep(client, recipe.tag)
 
 
-def sweep(client: DockerClient, tag: str | None = None) -> list[str]:
-    """Remove the containers and volumes of builds (of one tag); return what was removed."""
-    label = f"paritylab.build={tag}" if tag else "paritylab.build"
-    found: list[Container | Volume] = client.containers.list(
-        all=True, filters={"label": label}, ignore_removed=True
-    )
-    found += client.volumes.list(filters={"label": label})
+def sweep(client: DockerClient, tag: str) -> list[str]:
+    """Remove the containers and volumes of builds of one tag; return the names of what went."""
+    found = _leftovers(client, f"{BUILD}={tag}")
     for leftover in found:
         with suppress(NotFound):
             leftover.remove(force=True)
     return [str(leftover.name) for leftover in found]
+
+
+def unfinished(client: DockerClient) -> list[str]:
+    """Return the tags of builds that have a container or a volume at the moment."""
+    found = _leftovers(client, BUILD)
+    labels = [one.labels if isinstance(one, Container) else one.attrs["Labels"] for one in found]
+    return sorted({one[BUILD] for one in labels})
+
+
+def _leftovers(client: DockerClient, label: str) -> list[Container | Volume]:
+    containers = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+    # Containers first: a volume that is in use cannot be removed.
+    return [*containers, *client.volumes.list(filters={"label": label})]
 
 
 def runtime(dockerfile: Path) -> dict[str, Any]:
@@ -89,7 +99,7 @@ def runtime(dockerfile: Path) -> dict[str, Any]:
 
 
 def _container(client: DockerClient, recipe: Recipe) -> Container:
-    labels = {KIND: "build", "paritylab.build": recipe.tag}
+    labels = {KIND: "build", BUILD: recipe.tag}
     volume = client.volumes.create(labels=labels)
     return client.containers.create(
         recipe.base,

@@ -80,7 +80,7 @@ def ensure(
     present = _present(client, name)
     if present:
         return present
-    with cache.locked(cache.folder("builds") / name.replace("/", "-")):
+    with cache.locked(_build_lock(name)):
         present = _present(client, name)
         if present:
             return present
@@ -142,17 +142,29 @@ def listing(client: DockerClient) -> list[ImageRow]:
     return sorted(rows, key=lambda row: row.tag)
 
 
-def prune(client: DockerClient, keep: Collection[str]) -> list[str]:
+def prune(
+    client: DockerClient, keep: Collection[str], *, environment: str | None = None
+) -> list[str]:
     """Remove our images and bases but for the tags or ids in ``keep``, and what builds left.
 
-    Returns the names of what was removed. Nothing that another tool made is touched.
+    ``environment`` narrows it to the images of one. Returns the names of what was removed.
+    Nothing that another tool made is touched, and no build that runs at the moment.
     """
+    prefix = f"paritylab/{environment}:" if environment else ""
     removed = []
     for row in listing(client):
-        if not {row.tag, row.image_id} & set(keep):
+        if row.tag.startswith(prefix) and not {row.tag, row.image_id} & set(keep):
             client.images.remove(row.tag, force=True)
             removed.append(row.tag)
-    return removed + imagebuild.sweep(client)
+    for name in imagebuild.unfinished(client):
+        # Whoever builds this very moment holds the lock.
+        if name.startswith(prefix) and not cache.is_locked(_build_lock(name)):
+            removed += imagebuild.sweep(client, name)
+    return removed
+
+
+def _build_lock(name: str) -> Path:
+    return cache.folder("builds") / name.replace("/", "-")
 
 
 def _present(client: DockerClient, name: str) -> str | None:
