@@ -48,6 +48,11 @@ def parse_settings(text: str) -> dict[str, str]:
     return {name: value for section in SECTIONS for name, value in found[section].items()}
 
 
+def uv_flags(pip: Mapping[str, str]) -> list[str]:
+    """Return the settings that uv takes as arguments only."""
+    return ["--no-index"] if pip.get("no-index", "").lower() in ("1", "true", "yes", "on") else []
+
+
 def uv_environment(pip: Mapping[str, str], extra_indexes: Sequence[str] = ()) -> dict[str, str]:
     """Return this process's environment with pip's settings translated for uv.
 
@@ -60,7 +65,6 @@ def uv_environment(pip: Mapping[str, str], extra_indexes: Sequence[str] = ()) ->
         "UV_EXTRA_INDEX_URL": " ".join(extra_indexes),
         "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
         "UV_INSECURE_HOST": " ".join(pip.get("trusted-host", "").split()),
-        "UV_NO_INDEX": "1" if pip.get("no-index", "") in ("1", "true", "yes", "on") else "",
         "SSL_CERT_FILE": pip.get("cert", ""),
         "HTTPS_PROXY": pip.get("proxy", ""),
         "HTTP_PROXY": pip.get("proxy", ""),

@@ -150,12 +150,13 @@ def _compile(
 ) -> Command:
     argv = [uv_command(), "pip", "compile", "--quiet", "--no-header", "--annotation-style=line"]
     argv += [f"--python-version={python}", f"--python-platform={UV_PLATFORM}"]
+    pip = hostpip.settings()
     return Command(
-        argv=[*argv, f"--output-file={output}", *arguments],
+        argv=[*argv, *hostpip.uv_flags(pip), f"--output-file={output}", *arguments],
         what=f"{stack.requirements.name} has no solution",
-        fix=f"change environments/{stack.folder.name}/{stack.requirements.name}, then `{COMMAND}`",
+        fix=f"change {stack.folder.name}/{stack.requirements.name}, then `{COMMAND}`",
         error=LockError,
-        environment=hostpip.uv_environment(hostpip.settings(), indexes),
+        environment=hostpip.uv_environment(pip, indexes),
         folder=stack.folder,
     )
 

@@ -25,7 +25,8 @@ def test_pips_settings_become_uvs() -> None:
     assert found["UV_FIND_LINKS"] == "/from/variable,/and/more"
     assert found["UV_EXTRA_INDEX_URL"] == "https://extra.example"
     assert found["SSL_CERT_FILE"] == "/etc/certs.pem"
-    assert "UV_NO_INDEX" not in found
+    assert hostpip.uv_flags({}) == []
+    assert hostpip.uv_flags({"no-index": "true"}) == ["--no-index"]
 
 
 def test_uvs_own_settings_do_not_leak_in(monkeypatch) -> None:
