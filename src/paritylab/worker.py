@@ -368,8 +368,8 @@ def _reap(pid: int = -1) -> bool:
     return True
 
 
-def _fork_quietly(action: Callable[[], None]) -> int:
-    """Run ``action`` in a fork; return its exit status: 0, 1 after an exception, or a signal."""
+def _fork_quietly(action: Callable[[], None]) -> None:
+    """Run ``action`` in a fork and wait for it."""
     pid = os.fork()
     if not pid:
         try:
@@ -377,7 +377,7 @@ def _fork_quietly(action: Callable[[], None]) -> int:
             os._exit(0)
         except BaseException:
             os._exit(1)
-    return os.waitpid(pid, 0)[1]
+    os.waitpid(pid, 0)
 
 
 def _become(uid: int) -> None:
@@ -407,17 +407,16 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _end_all(uid: Optional[int]) -> None:
+def _end_all(uid: int) -> None:
     """Become ``uid`` and kill all it has; the kernel lets none of them fork meanwhile."""
-    assert uid is not None
     _become(uid)
     with suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
 
 
 def _leave_nothing(uid: int, folder: str) -> None:
-    """As the job's uid: kill all it has, remove its folder and what it left in shared places."""
-    _end_all(uid)
+    """As the job's uid: remove its folder and what it left in shared places."""
+    _become(uid)
     _remove(os.path.join(folder, "work"))
     for place in ("/tmp", "/dev/shm", "/var/tmp"):  # noqa: S108 - the places to clean
         for entry in os.scandir(place) if os.path.isdir(place) else ():
@@ -473,12 +472,10 @@ class Job:
 
     def clear(self) -> None:
         """Kill everything the job has left and remove its folder."""
+        kill_descendants()
         if self.uid is not None:
             uid = self.uid
-            for _ in range(100):  # the job may kill the one who clears: its own uid
-                if not os.WIFSIGNALED(_fork_quietly(lambda: _leave_nothing(uid, self.folder))):
-                    break
-        kill_descendants()
+            _fork_quietly(lambda: _leave_nothing(uid, self.folder))
         _remove(self.folder)
 
 
@@ -757,7 +754,8 @@ class Session:
         sinks[pipes[2][0]] = collected
         why, status, usage = self._watch(pid, sinks, limit)
         if job.uid is not None and _reap():
-            _fork_quietly(lambda: _end_all(job.uid))  # one call for all of a fork bomb
+            uid = job.uid
+            _fork_quietly(lambda: _end_all(uid))  # one call for all of a fork bomb
         kill_descendants()
         for fd, sink in sinks.items():
             _drain(fd, sink)

@@ -121,6 +121,21 @@ def test_walls(opened: Opened) -> None:
     assert names <= {"hosts", "hostname", "resolv.conf", "docker-init"}
 
 
+def test_limits_of_the_container(opened: Opened) -> None:
+    """The container itself is read-only, limited, without mounts, and removes itself."""
+    wall = open_client().api.inspect_container(opened[1].place)["HostConfig"]
+    assert wall["ReadonlyRootfs"]
+    assert wall["AutoRemove"]
+    assert wall["Init"]
+    assert not wall["Binds"]
+    assert not wall.get("Mounts")
+    assert wall["CapDrop"] == ["ALL"]
+    assert 0 < wall["PidsLimit"] <= 4096
+    assert 0 < wall["Memory"] == wall["MemorySwap"]
+    assert wall["NanoCpus"] > 0
+    assert wall["LogConfig"]["Config"] == {"max-size": "1m", "max-file": "1"}
+
+
 SPY = """
 import ctypes, os, socket
 
@@ -315,7 +330,7 @@ def test_sweep_removes_only_what_is_dead(opened: Opened, monkeypatch: pytest.Mon
             return Container(client, image, "cpu")
 
     dead, reused = left(pid="4194305"), left(started="1")
-    earlier, elsewhere = left(boot="another"), left(owner="another pid:[1]")
+    earlier, elsewhere = left(boot="another"), left(owner="another", pid="4194305")
     try:
         swept = sweep(client)
         assert {dead.id, reused.id, earlier.id} <= set(swept)

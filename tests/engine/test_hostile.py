@@ -25,12 +25,13 @@ NAMES = sorted(EXPECTED)
 INNOCENT = "def run(inputs, workdir):\n    return {'twice': inputs['x'] * 2}\n"
 
 
-def job(name: str, source: str, *, memory_mb: int = 256, stages: tuple[str, ...] = ("run",)) -> Job:
-    """A job with small limits: two seconds, and by default 256 MiB."""
+def job(name: str, source: str, *, memory_mb: int = 256, **more: Any) -> Job:
+    """A job with small limits: by default thirty seconds and 256 MiB."""
+    limits = Limits(seconds=more.pop("seconds", 30.0), memory_mb=memory_mb, output_mb=1)
+    facts: dict[str, Any] = {"stages": ("run",), "inputs": {"x": np.arange(3.0)}, "seed": 0}
     return Job(
-        id=name, file=f"{name}.py", source=source, stages=stages, inputs={"x": np.arange(3.0)},
-        limits=Limits(seconds=2.0, memory_mb=memory_mb, output_mb=1), seed=0, profile="native",
-    )  # fmt: skip
+        id=name, file=f"{name}.py", source=source, profile="native", limits=limits, **facts | more
+    )
 
 
 @pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
@@ -64,9 +65,13 @@ def test_clear_result_and_nothing_left(name: str, place: tuple[str, Engine, Endp
     kind, engine, endpoint = place
     expected = EXPECTED[name] | EXPECTED[name].get(kind, {})
     source = (HOSTILE / f"{name}.py").read_text()
+    limits = {
+        "memory_mb": expected.get("memory_mb", 256),
+        "seconds": 2.0 if expected["status"] == "timeout" else 30.0,
+    }
     began = time.monotonic()
-    answer = attempt(engine, endpoint, job(name, source, memory_mb=expected.get("memory_mb", 256)))
-    assert time.monotonic() - began < 20
+    answer = attempt(engine, endpoint, job(name, source, **limits))
+    assert time.monotonic() - began < 30
     if isinstance(answer, WorkerError):
         status, told = "hung up", str(answer)
     else:
@@ -136,7 +141,9 @@ def test_hang_up_kills_the_job(place: tuple[str, Engine, Endpoint]) -> None:
     kind, engine, endpoint = place
     channel = engine.connect(endpoint)
     session = Session(channel)
-    frame = encode_job(job("sleeper", (HOSTILE / "sleep_past_deadline.py").read_text()))
+    frame = encode_job(
+        job("sleeper", (HOSTILE / "sleep_past_deadline.py").read_text(), seconds=300.0)
+    )
     channel.write(frame, deadline=time.monotonic() + 5)
     time.sleep(0.5)
     session.close()
@@ -160,6 +167,26 @@ def test_stages_share_a_folder_but_no_process(place: tuple[str, Engine, Endpoint
     assert answer.values["kept"] == "yes"
     assert answer.values["same"] is True
     assert answer.values["first"] != answer.values["second"]
+
+
+def test_no_process_of_a_stage_lives_into_the_next(place: tuple[str, Engine, Endpoint]) -> None:
+    """A daemon that a stage leaves is gone before the next stage begins."""
+    _, engine, endpoint = place
+    source = (
+        "import os, time\n"
+        "def save(inputs, workdir):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        os.setsid()\n"
+        "        time.sleep(600)\n"
+        "    (workdir / 'pid').write_text(str(pid))\n"
+        "    return {}\n"
+        "def load(inputs, workdir):\n"
+        "    return {'lives': os.path.exists('/proc/' + (workdir / 'pid').read_text())}\n"
+    )
+    answer = attempt(engine, endpoint, job("stages", source, stages=("save", "load")))
+    assert isinstance(answer, JobResult)
+    assert answer.values["lives"] is False
 
 
 def test_a_failing_stage_ends_the_job(place: tuple[str, Engine, Endpoint]) -> None:
