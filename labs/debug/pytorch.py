@@ -88,6 +88,7 @@ def detect(inputs, head):
             except RuntimeError as fault:
                 operation = re.search(r"Function '(\w+)' returned", str(fault))
                 return step, operation.group(1), loss.detach()
+    return None  # no fault was found
 
 
 def run(inputs, workdir):

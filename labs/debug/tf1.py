@@ -95,6 +95,7 @@ def detect(inputs, head):
                 name = re.search(r"(\S+):\d+ : Tensor had", str(fault))
                 operation = graph.get_operation_by_name(name.group(1))
                 return step, operation.type, value
+    return None  # no fault was found
 
 
 def run(inputs, workdir):
