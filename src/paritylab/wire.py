@@ -8,35 +8,41 @@ WorkerError with a sentence (or, where only one job's answer is broken, that job
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from typing import Any, Literal, Self
 
 from paritylab.engines.base import Channel
 from paritylab.errors import WorkerError
+from paritylab.frames import (
+    Failed,
+    Failure,
+    Hello,
+    Outputs,
+    Refused,
+    Result,
+    Status,
+    reader,
+    receive,
+    shown,
+)
 from paritylab.model import Limits, Value, Values
 from paritylab.worker import (
     HEADER_CAP,
+    PAYLOAD_CAP,
     PROTOCOL,
     MalformedError,
     decode_values,
     encode_values,
     pack,
-    read_frame,
-    reader,
 )
 
-Status = Literal["ok", "error", "timeout", "killed", "protocol"]
 GREETING_SECONDS = 30.0
 # Beyond a job's own deadline: to kill it, remove what it left, and send a large result.
 GRACE_SECONDS = 60.0
 FILE_MB = 256  # the largest file that a job may write
 _STAGE_SLACK = HEADER_CAP + 64  # what a stage's frame may add to its arrays
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,92 +85,12 @@ class JobResult:
     stderr: str = ""
 
 
-class _Header(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-_Count = Annotated[int, Field(ge=0, lt=1 << 53)]
-_Word = Annotated[str, StringConstraints(max_length=200)]
-
-
-class Hello(_Header):
-    """What a worker tells about itself; ``threads`` is how many it had after its imports."""
-
-    kind: Literal["ready", "hello"]
-    versions: Annotated[dict[_Word, _Word], Field(max_length=100)]
-    threads: _Count
-    import_ms: _Count
-
-
-class _Failed(_Header):
-    kind: Literal["failed"]
-    type: str
-    message: str
-    traceback: str
-    memory: bool
-
-
-class _Refused(_Header):
-    kind: Literal["refused"]
-    why: str
-
-
-class _Result(_Header):
-    kind: Literal["result"]
-    id: str
-    status: Status
-    cause: str
-    peak_kb: _Count
-    wall_ms: _Count
-    stdout: str
-    stderr: str
-
-
-class _Outputs(_Header):
-    kind: Literal["outputs"]
-    micros: _Count
-    values: list[Any]
-
-
-class _Error(_Header):
-    kind: Literal["error"]
-    type: str
-    message: str
-    traceback: str
-    memory: bool
-    micros: _Count
-
-
-_SCHEMAS: dict[str, type[_Header]] = {
-    "ready": Hello, "hello": Hello, "failed": _Failed, "refused": _Refused, "result": _Result,
-    "outputs": _Outputs, "error": _Error,
-}  # fmt: skip
-
-
-def _receive(
-    read: Callable[[int], bytes], allowed: tuple[str, ...], payload_cap: int
-) -> tuple[_Header, bytes]:
-    header, payload = read_frame(read, payload_cap)
-    kind = header.get("kind")
-    if kind not in allowed:
-        raise MalformedError(f"a frame of kind {kind!r:.40} where {' or '.join(allowed)} was due")
-    try:
-        return _SCHEMAS[kind].model_validate(header), payload
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        key = ".".join(str(part)[:40] for part in first["loc"][:4])
-        raise MalformedError(f"the {kind} frame's key `{key}`: {first['msg'][:200]}") from None
-
-
-def shown(text: str) -> str:
-    """Return text from a worker with everything replaced that a terminal or XML would act on."""
-    return _CONTROL.sub("\ufffd", text.replace("\r\n", "\n"))
-
-
 def encode_job(job: Job) -> bytes:
     """Return the frame of a job; raises WorkerError when it is too large to be sent."""
     try:
         descriptors, payload = encode_values(job.inputs, "input")
+        if len(payload) > PAYLOAD_CAP:  # the worker would hang up in the middle of it
+            raise MalformedError(f"{len(payload)} bytes of arrays; {PAYLOAD_CAP} are allowed")
         return pack(
             {
                 "kind": "job", "id": job.id, "file": job.file, "source": job.source,
@@ -188,18 +114,18 @@ def decode_result(job: Job, read: Callable[[int], bytes]) -> JobResult:
     """
     cap = len(job.stages) * ((job.limits.output_mb << 20) + _STAGE_SLACK)
     try:
-        header, payload = _receive(read, ("result", "refused"), cap)
+        header, payload = receive(read, ("result", "refused"), cap)
     except MalformedError as fault:
         raise WorkerError(f"the worker's answer to {job.id} is broken: {fault}") from fault
-    if isinstance(header, _Refused):
+    if isinstance(header, Refused):
         raise WorkerError(f"the worker refused {job.id}: {shown(header.why)}")
-    assert isinstance(header, _Result)
+    assert isinstance(header, Result)
     if header.id != job.id:
         raise WorkerError(f"the worker answered {shown(header.id)[:100]!r}, not {job.id!r}")
     return _result(job, header, payload)
 
 
-def _result(job: Job, header: _Result, payload: bytes) -> JobResult:
+def _result(job: Job, header: Result, payload: bytes) -> JobResult:
     values: dict[str, Value] = {}
     micros, error = 0, None
     facts: dict[str, Any] = {
@@ -212,7 +138,7 @@ def _result(job: Job, header: _Result, payload: bytes) -> JobResult:
     try:
         for frame, data in _frames(payload, len(job.stages)):
             micros += frame.micros
-            if isinstance(frame, _Error):
+            if isinstance(frame, Failure):
                 error = frame
                 break
             values.update(_new(decode_values(frame.values, data), values))
@@ -229,8 +155,8 @@ def _result(job: Job, header: _Result, payload: bytes) -> JobResult:
     return JobResult(**facts)
 
 
-def _frames(payload: bytes, stages: int) -> list[tuple[_Outputs | _Error, bytes]]:
-    found: list[tuple[_Outputs | _Error, bytes]] = []
+def _frames(payload: bytes, stages: int) -> list[tuple[Outputs | Failure, bytes]]:
+    found: list[tuple[Outputs | Failure, bytes]] = []
     read, used = reader(payload), 0
     while used < len(payload):
         if len(found) == stages:
@@ -242,8 +168,8 @@ def _frames(payload: bytes, stages: int) -> list[tuple[_Outputs | _Error, bytes]
             counted += size
             return read(size)
 
-        header, data = _receive(count, ("outputs", "error"), len(payload))
-        assert isinstance(header, _Outputs | _Error)
+        header, data = receive(count, ("outputs", "error"), len(payload))
+        assert isinstance(header, Outputs | Failure)
         found.append((header, data))
         used += counted
     return found
@@ -256,7 +182,7 @@ def _new(values: dict[str, Value], known: Mapping[str, Value]) -> dict[str, Valu
     return values
 
 
-def _exception(error: _Error, job: Job) -> dict[str, Any]:
+def _exception(error: Failure, job: Job) -> dict[str, Any]:
     told = {
         "error_type": shown(error.type),
         "message": shown(error.message),
@@ -326,12 +252,12 @@ class Session:
 def read_hello(read: Callable[[int], bytes], kind: Literal["hello", "ready"]) -> Hello:
     """Read a worker's first frame; raises WorkerError with its last words if it has failed."""
     try:
-        header, _ = _receive(read, (kind, "failed"), 0)
+        header, _ = receive(read, (kind, "failed"), 0)
     except MalformedError as fault:
         raise WorkerError(
             f"the worker did not say {kind}: {fault}", why=f"the host speaks protocol {PROTOCOL}"
         ) from fault
-    if isinstance(header, _Failed):
+    if isinstance(header, Failed):
         raise WorkerError(
             f"the worker could not start: {shown(header.type)}: {shown(header.message)}",
             why=shown(header.traceback).strip() or None,

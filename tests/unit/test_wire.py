@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as npst
 
 from paritylab.engines.streams import SocketChannel
 from paritylab.errors import WorkerError
+from paritylab.frames import reader
 from paritylab.model import Limits
 from paritylab.wire import Job, JobResult, Session, decode_result, encode_job
 from paritylab.worker import (
@@ -30,7 +31,6 @@ from paritylab.worker import (
     encode_values,
     pack,
     read_frame,
-    reader,
 )
 
 JOB = Job(
@@ -281,6 +281,14 @@ def test_unsendable_inputs_are_told() -> None:
     """An input of a type that cannot travel is named before anything is sent."""
     job = Job(**(JOB.__dict__ | {"inputs": {"x": object()}}))
     with pytest.raises(WorkerError, match=r"input `x` is a builtins\.object"):
+        encode_job(job)
+
+
+def test_too_many_megabytes_of_inputs_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inputs beyond the worker's cap are refused here, with the reason, and never sent."""
+    monkeypatch.setattr("paritylab.wire.PAYLOAD_CAP", 15)
+    job = Job(**(JOB.__dict__ | {"inputs": {"x": np.zeros(2)}}))
+    with pytest.raises(WorkerError, match="16 bytes of arrays; 15 are allowed"):
         encode_job(job)
 
 

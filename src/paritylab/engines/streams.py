@@ -9,10 +9,12 @@ from pathlib import Path
 
 from paritylab import worker
 from paritylab.errors import WorkerError
+from paritylab.frames import Hello
 from paritylab.model import WorkerKey
-from paritylab.wire import Hello, read_hello
+from paritylab.wire import read_hello
 
 START_SECONDS = 300.0
+_CONNECT_SECONDS = 30.0
 _CHUNK = 1 << 20
 
 
@@ -76,11 +78,12 @@ class SocketChannel:
 def connect_unix(path: str) -> SocketChannel:
     """Connect to a worker's Unix socket; raises WorkerError when nobody listens there."""
     sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(_CONNECT_SECONDS)  # a stopped worker's queue may be full
     try:
         sock.connect(path)
     except OSError as fault:
         sock.close()
-        raise WorkerError(f"no worker answers ({fault.strerror})", where=path) from fault
+        raise WorkerError(f"no worker answers ({fault.strerror or fault})", where=path) from fault
     return SocketChannel(sock)
 
 
