@@ -1,0 +1,96 @@
+"""Speed, define-and-run: NumPy step by step against the session."""
+
+import time
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+tf.disable_v2_behavior()
+
+NETS = ["guide", "deep", "wide"]
+WAYS = ["NumPy", "session.run", "make_callable"]
+
+
+# Network: matrices and biases, cut from one vector
+def layers(sizes, parameters):
+    start = 0
+    for rows, columns in zip(sizes, sizes[1:]):
+        middle, end = start + rows * columns, start + (rows + 1) * columns
+        w, b = parameters[start:middle], parameters[middle:end]
+        yield w.reshape(rows, columns), b
+        start = end
+
+
+def forward(x, net, relu):
+    for w, b in net[:-1]:
+        x = relu(x @ w + b)
+    w, b = net[-1]
+    return x @ w + b  # [n, 1]
+
+
+# Ways: Python drives the first; the others have left Python behind
+def build(inputs, name, sess):
+    net = list(layers(inputs[name + "_sizes"], inputs[name + "_parameters"]))
+    x = inputs[name + "_x"]
+    fed = tf.placeholder(tf.float32, shape=x.shape)
+    output = forward(fed, net, tf.nn.relu)
+
+    def by_hand(x):
+        return forward(x, net, lambda a: np.maximum(a, 0))
+
+    def by_session(x):
+        return sess.run(output, feed_dict={fed: x})
+
+    return [by_hand, by_session, sess.make_callable(output, [fed])], x
+
+
+# Timing: warmed up, in turn, so that a slow moment hits every way
+def clock(ways, x, calls, repeats):
+    for way in ways * 3:
+        way(x)
+    times = np.zeros([repeats, len(ways)])
+    for row in times:
+        for i, way in enumerate(ways):
+            start = time.perf_counter()
+            for _ in range(calls):
+                way(x)
+            row[i] = (time.perf_counter() - start) / calls * 1e6
+    return np.percentile(times, [25, 50, 75], axis=0).T  # [ways, 3]
+
+
+# Verdict: faster only where the quartiles do not even touch
+def judge(times):
+    words = []
+    for name, (dynamic, *static) in zip(NETS, times):
+        best = min(static, key=lambda quartiles: quartiles[1])
+        ratio = dynamic[1] / best[1]
+        if best[2] < dynamic[0]:
+            words.append("%s: graph %.1f times as fast" % (name, ratio))
+        elif dynamic[2] < best[0]:
+            words.append("%s: graph %.1f times as slow" % (name, 1 / ratio))
+        else:
+            words.append("%s: no difference" % name)
+    fast = sum("as fast" in word for word in words)
+    claim = {3: "holds", 0: "does not hold"}.get(fast, "depends")
+    return "a static graph is fast: %s (%s)" % (claim, "; ".join(words))
+
+
+def run(inputs, workdir):
+    outputs, times = {}, []
+    with tf.Session() as sess:
+        for name in NETS:
+            ways, x = build(inputs, name, sess)
+            outputs[name] = np.array([way(x)[:, 0] for way in ways])
+            calls = inputs[name + "_calls"]
+            times.append(clock(ways, x, calls, inputs["repeats"]))
+
+    # Results
+    verdict = judge(times)
+    print(verdict)
+    return {
+        "ways": ", ".join(WAYS),
+        **outputs,  # [3, 32], [3, 32], [3, 128]
+        "ran": np.full(len(WAYS), True),  # [3]
+        "microseconds": np.array(times),  # [3, 3, 3]
+        "verdict": verdict,
+    }
