@@ -26,6 +26,7 @@ from paritylab.worker import (
     MAGIC,
     PREFIX,
     PROTOCOL,
+    VALUES_CAP,
     MalformedError,
     decode_values,
     encode_values,
@@ -160,8 +161,8 @@ def test_hostile_stage_frames_are_the_jobs_fault(header: dict[str, Any], payload
 
 
 DESCRIPTOR = st.dictionaries(
-    st.sampled_from(["name", "kind", "dtype", "shape", "value"]),
-    JSON | st.sampled_from(["array", "float", "int", "str", "bool", "float32", "x", "nan"])
+    st.sampled_from(["name", "kind", "dtype", "shape", "more"]),
+    JSON | st.sampled_from(["array", "scalar", "text", "uint8", "int64", "bool", "float32", "x"])
     | st.lists(st.integers(-1, 2**70), max_size=4),
 )  # fmt: skip
 
@@ -200,14 +201,16 @@ HEADERS = {
     "a true length": f'{{"kind":"outputs","micros":1,"values":[{{{X},"shape":[true]}}]}}',
     "an object dtype":
         '{"kind":"outputs","micros":1,"values":[{"name":"x","kind":"array","dtype":"O","shape":[0]}]}',
-    "a name twice": '{"kind":"outputs","micros":1,"values":['
-        '{"name":"x","kind":"int","value":1},{"name":"x","kind":"int","value":2}]}',
-    "a name with a newline":
-        '{"kind":"outputs","micros":1,"values":[{"name":"a\\nb","kind":"int","value":1}]}',
-    "an int beyond 64 bits":
-        '{"kind":"outputs","micros":1,"values":[{"name":"x","kind":"int","value":9223372036854775808}]}',
-    "a float in decimal words":
-        '{"kind":"outputs","micros":1,"values":[{"name":"x","kind":"float","value":"one"}]}',
+    "a name twice":
+        f'{{"kind":"outputs","micros":1,"values":[{{{X},"shape":[0]}},{{{X},"shape":[0]}}]}}',
+    "a name with a newline": '{"kind":"outputs","micros":1,"values":['
+        '{"name":"a\\nb","kind":"array","dtype":"float32","shape":[0]}]}',
+    "a scalar with a shape": '{"kind":"outputs","micros":1,"values":['
+        '{"name":"x","kind":"scalar","dtype":"int64","shape":[0]}]}',
+    "text of another dtype": '{"kind":"outputs","micros":1,"values":['
+        '{"name":"x","kind":"text","dtype":"int64","shape":[0]}]}',
+    "a value of no kind": '{"kind":"outputs","micros":1,"values":['
+        '{"name":"x","kind":"object","dtype":"int64","shape":[0]}]}',
 }  # fmt: skip
 
 
@@ -225,6 +228,12 @@ def test_bytes_of_a_bool_must_be_zero_or_one() -> None:
     """NumPy would treat other bytes as true and compare them as unequal to true."""
     with pytest.raises(MalformedError, match="no booleans"):
         decode_values([{"name": "x", "kind": "array", "dtype": "bool", "shape": [1]}], b"\x02")
+
+
+def test_text_must_be_utf_8() -> None:
+    """Bytes that are no text are not guessed at."""
+    with pytest.raises(MalformedError, match="no proper 'text'"):
+        decode_values([{"name": "x", "kind": "text", "dtype": "uint8", "shape": [1]}], b"\xff")
 
 
 @pytest.mark.parametrize(
@@ -282,6 +291,15 @@ def test_unsendable_inputs_are_told() -> None:
     job = Job(**(JOB.__dict__ | {"inputs": {"x": object()}}))
     with pytest.raises(WorkerError, match=r"input `x` is a builtins\.object"):
         encode_job(job)
+
+
+def test_the_largest_header_of_values_fits() -> None:
+    """As many values as are allowed, with the longest names and shapes, can be sent; not more."""
+    names = ["\U0001f600" * 196 + f"{index:04}" for index in range(VALUES_CAP)]
+    descriptors, payload = encode_values({name: np.zeros((1,) * 32) for name in names})
+    pack({"kind": "outputs", "micros": 2**53, "values": descriptors}, payload)
+    with pytest.raises(ValueError, match="1001 inputs; 1000 are allowed"):
+        encode_values(dict.fromkeys([*names, "one more"], 0), "input")
 
 
 def test_too_many_megabytes_of_inputs_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
