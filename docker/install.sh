@@ -13,7 +13,7 @@ export PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp TMPDIR=/tmp
 step() { echo "== $1"; }
 
 step "installing"
-"$python" -I -c '
+"$python" -I -B -c '
 import glob, sys, zipfile
 wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + "/tools/uv-*.whl")[0])
 name = next(name for name in wheel.namelist() if name.endswith("/scripts/uv"))
@@ -31,7 +31,8 @@ find /opt/venv -name uv_cache.json -delete
 find /opt/venv -name RECORD -exec sed -i '/uv_cache\.json/d' {} +
 
 step "stripping"
-site=$(/opt/venv/bin/python -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# -B: isolated mode ignores the variable above, and a .pth file imports at every start.
+site=$(/opt/venv/bin/python -I -B -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 cd "$site"
 # Test suites (but not tensorflow's public module `test`), headers, static archives, binaries of
 # test programs, and what only a compiler would read.
@@ -51,9 +52,9 @@ fi
 step "compiling"
 # Byte code stays: without it TensorFlow starts 3 to 6 seconds later, every time, in a read-only
 # container. A hash instead of a date in it, so that nothing depends on when this ran. It fails on
-# templates and Python 2 files that some packages carry; nobody imports those. Without site (-S):
-# what a .pth file imports beforehand changes the bytes that its own source compiles to.
-/opt/venv/bin/python -S -m compileall -q -j 0 --invalidation-mode unchecked-hash "$site" \
+# templates and Python 2 files that some packages carry; nobody imports those. One process and no
+# site (-S): what was imported or compiled before, in the same process, changes a file's byte code.
+/opt/venv/bin/python -S -m compileall -q -f -j 1 --invalidation-mode unchecked-hash "$site" \
   >/dev/null 2>&1 || true
 
 step "dating"

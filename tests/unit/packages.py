@@ -33,6 +33,8 @@ def make_wheel(folder: Path, name: str, version: str = "1.0", *, tag: str = "py3
     info = f"{name}-{version}.dist-info"
     content = {
         f"{name}/__init__.py": f"VERSION = {version!r}\n",
+        # Imported whenever Python starts, as setuptools' hook is: byte code may come early.
+        f"{name}.pth": f"import {name}\n",
         f"{name}/tests/test_{name}.py": "def test(): pass\n",
         f"{name}/include/{name}.h": "int answer;\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
