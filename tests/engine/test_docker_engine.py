@@ -1,5 +1,6 @@
 """The docker engine on a real Docker engine: walls, lifetimes, errors."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -17,9 +18,9 @@ import numpy as np
 import pytest
 
 from paritylab.engines.base import Endpoint
-from paritylab.engines.docker import DockerEngine
+from paritylab.engines.docker import DockerEngine, _Box
 from paritylab.engines.dockerclient import open_client
-from paritylab.engines.sandbox import Container, _labels, remove, sweep
+from paritylab.engines.sandbox import Container, _labels, _owner, remove, sweep
 from paritylab.errors import DockerError, EngineError, WorkerError
 from paritylab.model import Limits, WorkerKey
 from paritylab.wire import Job, JobResult, Session
@@ -252,6 +253,70 @@ def test_last_worker_takes_its_container(
     assert third.place not in containers(client)
     with pytest.raises(EngineError, match="closed"):
         engine.start(numpy_key)
+
+
+def test_a_container_that_ended_is_replaced(
+    open_docker: Callable[[], DockerEngine], numpy_key: WorkerKey
+) -> None:
+    """After the engine has restarted (it ends all containers) workers are started in a new one."""
+    with open_docker() as engine:
+        old, other = engine.start(numpy_key), engine.start(numpy_key)
+        with Session(engine.connect(old)) as session:
+            remove(open_client(), old.place)
+            with pytest.raises(WorkerError, match="hung up"):
+                session.run(job("def run(i, w):\n    return {}\n"))
+        with pytest.raises(WorkerError, match="no worker answers"):
+            engine.connect(old)
+        engine.stop(old)
+        new = engine.start(numpy_key)
+        assert new.place != old.place
+        engine.stop(other)
+        run((engine, new), "def run(i, w):\n    return {}\n")
+
+
+class Stuck:
+    """A container that the engine does not remove."""
+
+    def __init__(self, asked: list["Stuck"]) -> None:
+        self._asked = asked
+
+    def remove(self) -> None:
+        """Fail as an engine that is gone does."""
+        self._asked.append(self)
+        raise DockerError("the engine does not answer")
+
+
+def test_close_tries_every_container(open_docker: Callable[[], DockerEngine]) -> None:
+    """An engine that fails to remove one container is still asked to remove the others."""
+    engine, asked = open_docker(), list[Stuck]()
+    for name in ("a", "b"):
+        engine._boxes[name, "cpu"] = _Box(container=Stuck(asked))  # type: ignore[arg-type]
+    with pytest.raises(DockerError, match="does not answer"):
+        engine.close()
+    assert len(asked) == 2
+    engine.close()
+
+
+def test_connections_leave_no_descriptor(opened: Opened) -> None:
+    """Connection after connection, this process has as many descriptors as before."""
+
+    def used() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    run(opened, "def run(i, w):\n    return {}\n")
+    before = used()
+    for _ in range(10):
+        run(opened, "def run(i, w):\n    return {}\n")
+    assert used() <= before + 1
+
+
+def test_the_owner_is_this_machine_and_does_not_tell_its_identity() -> None:
+    """Machines of one name on one engine do not sweep each other; the identity stays private."""
+    path = Path("/etc/machine-id")
+    assert len(_owner().split()) == (3 if path.exists() else 2)
+    if path.exists():
+        assert path.read_text().strip() not in _owner()
 
 
 def test_a_failing_import_is_told(

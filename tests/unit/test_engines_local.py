@@ -1,18 +1,20 @@
 """The venv and here engines: what their workers see, and what cannot run."""
 
+import socket
 import sys
 import threading
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from paritylab import catalog
-from paritylab.engines import here
+from paritylab.engines import here, streams
 from paritylab.engines.base import Endpoint
 from paritylab.engines.here import PORTABLE, HereEngine, local_environment
-from paritylab.engines.local import LocalEngine
+from paritylab.engines.local import LocalEngine, LocalWorker
 from paritylab.engines.venv import VenvEngine
 from paritylab.errors import LabError, WorkerError
 from paritylab.model import IMPLEMENTATIONS, Environment, Limits, WorkerKey
@@ -169,6 +171,55 @@ def test_close_does_not_wait_for_imports(tmp_path: Path, tiny: Environment) -> N
     assert not thread.is_alive()
     assert time.monotonic() - began < 5
     assert faults
+
+
+def test_a_worker_stopped_before_it_is_spoken_to_is_told() -> None:
+    """close() in one thread just after another has begun to start gives that one a WorkerError."""
+    begun = LocalWorker(key(local_environment()), [sys.executable], {})
+    begun.stop()
+    with pytest.raises(WorkerError, match="ended while it started"):
+        begun.wait_ready()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
+def test_close_while_others_start(delay: float) -> None:
+    """Whenever close() comes, each start ends with an endpoint or a LabError; no worker is left."""
+    engine, begun = HereEngine(), threading.Semaphore(0)
+
+    def start() -> list[int] | LabError:
+        begun.release()
+        try:
+            engine.start(key(local_environment()))
+        except LabError as fault:
+            return fault
+        return []
+
+    with ThreadPoolExecutor(3) as pool:
+        started = [pool.submit(start) for _ in range(3)]
+        for _ in started:
+            begun.acquire()
+        time.sleep(delay)
+        workers = list(engine._workers.values())
+        engine.close()
+        for one in started:
+            assert one.exception(30) is None
+    assert not engine._workers
+    for one in workers:
+        assert one._process.poll() is not None
+        assert not one.folder.exists()
+
+
+def test_a_worker_that_is_stuck_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connecting to a worker that accepts nobody ends after a while, with a WorkerError."""
+    monkeypatch.setattr(streams, "_CONNECT_SECONDS", 0.2)
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        waiting = streams.connect_unix(path)
+        with pytest.raises(WorkerError, match="no worker answers"):
+            streams.connect_unix(path)
+        waiting.close()
 
 
 def test_long_temporary_paths_still_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,6 +262,77 @@ def test_stop_and_close_may_be_repeated() -> None:
         engine.start(key())
 
 
+@pytest.mark.parametrize(
+    ("number", "told"), [(40, "signal 40 (real-time)"), (signal.SIGTERM, "signal 15 (SIGTERM)")]
+)
+def test_any_signal_is_told(number: int, told: str, opened: Opened) -> None:
+    """A real-time signal has no name, and the worker's own handler of SIGTERM is not the job's."""
+    source = (
+        f"import os, time\ndef run(i, w):\n    os.kill(os.getpid(), {number})\n    time.sleep(9)\n"
+    )
+    with Session(opened[0].connect(opened[1])) as session:
+        answer = session.run(job(source))
+    assert (answer.status, answer.cause) == ("killed", f"ended by {told}")
+
+
+NO_FORKS = """
+import os
+real = os.fork
+def fork():
+    if os.path.exists(os.environ["NO_FORKS"]):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return real()
+os.fork = fork
+"""
+
+
+def footprint(pid: int) -> tuple[int, int]:
+    """How many descriptors a process has open, and how many of its pages are resident."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return len(os.listdir(f"/proc/{pid}/fd")), pages
+
+
+def test_no_process_to_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nothing can be forked a job or a caller is told, and later ones run as before."""
+    (tmp_path / "no_forks.py").write_text(NO_FORKS)
+    flag = tmp_path / "flag"
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    fine = job("def run(i, w):\n    return {}\n")
+    with HereEngine() as engine:
+        endpoint = engine.start(key("no_forks", NO_FORKS=str(flag)))
+        with Session(engine.connect(endpoint)) as session:
+            assert session.run(fine).status == "ok"
+            (pid,) = worker._descendants(engine._workers[endpoint.socket]._process.pid)
+            before = footprint(pid)[0]
+            flag.touch()
+            for _ in range(3):
+                answer = session.run(fine)
+                assert (answer.status, "could not run it" in answer.cause) == ("error", True)
+            assert footprint(pid)[0] == before
+            with pytest.raises(WorkerError):
+                Session(engine.connect(endpoint))
+            flag.unlink()
+            assert session.run(fine).status == "ok"
+        run((engine, endpoint), fine)
+
+
+def test_job_after_job_leaves_nothing_in_a_session(opened: Opened) -> None:
+    """Neither descriptors, nor memory, nor zombies pile up in a session; nor here."""
+    zygote = opened[0]._workers[opened[1].socket]._process.pid
+    fine = job("def run(i, w):\n    return {'x': i['x']}\n", inputs={"x": np.zeros(100_000)})
+    with Session(opened[0].connect(opened[1])) as session:
+        (pid,) = worker._descendants(zygote)
+        for _ in range(10):
+            session.run(fine)
+        (fds, pages), mine = footprint(pid), footprint(os.getpid())[0]
+        for _ in range(60):
+            session.run(fine)
+        assert worker._descendants(zygote) == {pid}
+        assert footprint(pid)[0] == fds
+        assert footprint(pid)[1] - pages < 2048  # 8 MiB; sixty inputs have 48
+        assert footprint(os.getpid())[0] == mine
+
+
 HOST = """
 from paritylab.engines.here import HereEngine, local_environment
 from paritylab.model import Limits, WorkerKey

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from docker.errors import APIError
 from rich.console import Console
 from rich.progress import Progress
 
@@ -15,7 +17,7 @@ from paritylab import images, worker
 from paritylab.engines.base import Channel, Endpoint, Unavailable
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.multiplex import MultiplexedChannel, raw_socket
-from paritylab.engines.sandbox import HOME, Container, sweep
+from paritylab.engines.sandbox import GONE, HOME, Container, sweep
 from paritylab.engines.streams import START_SECONDS, await_ready, start_message
 from paritylab.errors import EngineError, WorkerError
 from paritylab.model import Environment, WorkerKey
@@ -65,6 +67,16 @@ class _Box:
     container: Container | None = None
     workers: dict[str, MultiplexedChannel] = field(default_factory=dict)
     started: int = 0
+
+
+def _empty(box: _Box) -> None:
+    """End what is in a box, and forget it even if the engine cannot remove it."""
+    for channel in box.workers.values():
+        channel.close()
+    box.workers.clear()
+    gone, box.container = box.container, None
+    if gone:
+        gone.remove()
 
 
 class DockerEngine:
@@ -120,6 +132,8 @@ class DockerEngine:
             box.image = box.image or self._image(self._client(), key.environment, key.device)
         with box.lock:
             self._require_open()
+            if box.container and not box.container.runs():  # an engine that restarted ended it
+                _empty(box)
             if box.container is None:
                 box.container = Container(self._client(), box.image, key.device)
             box.started += 1
@@ -152,12 +166,11 @@ class DockerEngine:
         for box in boxes:
             with box.lock:
                 channel = box.workers.pop(endpoint.socket, None)
-                if channel is None or box.container is None:
+                if channel is None:
                     continue
                 channel.close()
                 if not box.workers:
-                    box.container.remove()
-                    box.container = None
+                    _empty(box)
 
     def close(self) -> None:
         """See Engine."""
@@ -165,14 +178,10 @@ class DockerEngine:
             self._closed = True
             boxes = list(self._boxes.values())
             self._boxes.clear()
-        for box in boxes:
-            with box.lock:
-                for channel in box.workers.values():
-                    channel.close()
-                box.workers.clear()
-                if box.container:
-                    box.container.remove()
-                    box.container = None
+        with ExitStack() as stack:  # an engine that fails for one may still remove the others
+            for box in boxes:
+                stack.enter_context(box.lock)
+                stack.callback(_empty, box)
 
     def _client(self) -> Any:
         """One client a thread: the SDK's sessions are not made to be shared."""
@@ -198,9 +207,16 @@ class DockerEngine:
         api = self._client().api
         variables = {"HOME": HOME, "LANG": "C.UTF-8", **(key.variables if key else {})}
         with explained("a process in the sandbox"):
-            made = api.exec_create(
-                container, command, stdin=True, user="0", workdir=HOME, environment=variables
-            )
+            try:
+                made = api.exec_create(
+                    container, command, stdin=True, user="0", workdir=HOME, environment=variables
+                )
+            except APIError as fault:
+                if fault.status_code not in GONE:
+                    raise
+                raise WorkerError(
+                    "no worker answers", where=container[:12], why="its container has ended"
+                ) from fault
             return MultiplexedChannel(raw_socket(api.exec_start(made["Id"], socket=True)))
 
     def _hand_over(self, key: WorkerKey, channel: MultiplexedChannel, path: str) -> None:

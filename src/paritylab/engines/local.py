@@ -45,6 +45,8 @@ class LocalWorker:
     def __init__(self, key: WorkerKey, command: list[str], variables: Mapping[str, str]) -> None:
         self.key = key
         self.folder = _private_folder()
+        self.jobs = self.folder / "jobs"
+        self.jobs.mkdir(mode=0o700)
         self.socket = str(self.folder / "socket")
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
         self._ready = False
@@ -60,22 +62,25 @@ class LocalWorker:
                 cwd=self.folder,
                 start_new_session=True,  # Ctrl-C is ours to handle
             )
-        except OSError as fault:
+        except BaseException as fault:  # Ctrl-C, too, leaves nothing
             self._stderr.close()
             self._lifetime.close()
             shutil.rmtree(self.folder, ignore_errors=True)
+            if not isinstance(fault, OSError):
+                raise
             raise WorkerError(f"cannot be started: {fault.strerror}", where=command[0]) from fault
         finally:
             theirs.close()
 
     def wait_ready(self) -> None:
         """Send the worker its source and wait until it listens; raises WorkerError."""
-        jobs = self.folder / "jobs"
-        jobs.mkdir(mode=0o700)
-        message = start_message(self.key, socket_path=self.socket, folder=str(jobs), uids=False)
+        message = start_message(
+            self.key, socket_path=self.socket, folder=str(self.jobs), uids=False
+        )
         deadline = time.monotonic() + START_SECONDS
         try:
-            self._lifetime.write(message, deadline=deadline)
+            with suppress(WorkerError):  # what is gone already may have said why
+                self._lifetime.write(message, deadline=deadline)
             await_ready(lambda size: self._lifetime.read(size, deadline=deadline), self.key)
             self._ready = True
         except WorkerError as fault:
@@ -100,12 +105,14 @@ class LocalWorker:
 
     def _explained(self, fault: WorkerError) -> WorkerError:
         """Add what the process printed last when it went without a word of its own."""
-        if "hung up" not in fault.what or self._stderr.closed:
+        if "hung up" not in fault.what:
             return fault
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
-        self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - _LAST_WORDS))
-        words = self._stderr.read().decode("utf-8", "replace").strip()
+        words = ""
+        with suppress(ValueError):  # another thread has stopped the worker and closed the file
+            self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - _LAST_WORDS))
+            words = self._stderr.read().decode("utf-8", "replace").strip()
         status = self._process.poll()
         return WorkerError(
             f"the worker ended while it started (exit status {status})",

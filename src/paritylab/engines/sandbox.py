@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import socket
@@ -22,6 +23,7 @@ KIND = "paritylab.kind"
 _OWNER, _PID, _STARTED, _BOOT, _RUN = (
     f"paritylab.{name}" for name in ("owner", "pid", "started", "boot", "run")
 )
+GONE = (404, 409)  # the engine's answers where there is no container, or it has ended
 _GONE_SECONDS = 20.0
 _MEMORY_SHARE = 0.8  # of the engine's machine, for all jobs of an environment together
 _PIDS = 4096
@@ -50,6 +52,14 @@ class Container:
     def id(self) -> str:
         """The engine's id of the container."""
         return str(self._container.id)
+
+    def runs(self) -> bool:
+        """Whether it still lives; asks the engine."""
+        with explained("a look at a sandbox container"):
+            try:
+                return bool(self._client.api.inspect_container(self.id)["State"]["Running"])
+            except NotFound:
+                return False
 
     def remove(self) -> None:
         """Kill the container with everything in it and wait until it is gone."""
@@ -112,7 +122,15 @@ def _run() -> str:
 
 
 def _owner() -> str:
-    """This machine and its process numbers: in a container both differ from the host's."""
+    """This machine and its process numbers, both of which differ in a container.
+
+    Machines that share an engine may also share a name: the identity in /etc, which is not to be
+    told to others as it is, keeps them apart.
+    """
+    with suppress(OSError):
+        machine = Path("/etc/machine-id").read_text()
+        name = hashlib.sha256(f"paritylab {machine}".encode()).hexdigest()[:16]
+        return f"{socket.gethostname()} {name} {os.readlink('/proc/self/ns/pid')}"
     return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
 
 
