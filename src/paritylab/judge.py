@@ -8,7 +8,7 @@ import numpy as np
 
 from paritylab.compare import Report, compare
 from paritylab.digest import digest
-from paritylab.model import Cell, CellResult, Comparison, Divergence, Verdict
+from paritylab.model import Cell, CellResult, Comparison, Divergence, Value, Verdict
 from paritylab.scenarios import Problem
 from paritylab.wire import JobResult
 
@@ -28,11 +28,7 @@ def judge(
         verdict, message = _not_ok(answer, cell)
         return replace(seen, verdict=verdict, message=message)
     report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
-    measured = {
-        name: value
-        for name, value in answer.values.items()
-        if name in cell.lab.outputs and cell.lab.outputs[name].compare is Comparison.MEASURED
-    }
+    measured = _measured(cell, answer)
     found = digest({n: v for n, v in answer.values.items() if n not in measured})
     recorded = recorded_digest(cell, problem, blank.profile)
     drift = recorded is not None and recorded != found
@@ -55,6 +51,15 @@ def judge(
         message = f"bit drift: digest {found[:12]}, recorded {str(recorded)[:12]}"
         verdict = Verdict.DIVERGED if strict_bits else verdict
     return replace(seen, verdict=verdict, message=message)
+
+
+def _measured(cell: Cell, answer: JobResult) -> dict[str, Value]:
+    specs = cell.lab.outputs
+    return {
+        name: value
+        for name, value in answer.values.items()
+        if name in specs and specs[name].compare is Comparison.MEASURED
+    }
 
 
 def _curves(cell: Cell, answer: JobResult) -> dict[str, list[float]]:

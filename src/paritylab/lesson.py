@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich.columns import Columns
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.syntax import Syntax
@@ -18,13 +18,26 @@ CODE_WIDTH = 84  # 79 columns of code, line numbers left out, and the frame
 def lesson(lab: Lab) -> RenderableType:
     """The whole lesson; the programs stand side by side where the terminal is wide enough."""
     readme = (lab.folder / "README.md").read_text(encoding="utf-8")
-    programs = [_program(implementation) for implementation in lab.implementations.values()]
     return Group(
         Markdown(readme),
         Text(),
-        Columns(programs, width=CODE_WIDTH),
+        Programs(lab),
         outputs_table(lab),
     )
+
+
+class Programs:
+    """A lab's programs: as many side by side as fit, at least one."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.programs = [_program(one) for one in lab.implementations.values()]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay the programs out for the width at hand."""
+        if options.max_width >= 2 * CODE_WIDTH:
+            yield Columns(self.programs, width=CODE_WIDTH)
+        else:
+            yield from self.programs
 
 
 def _program(implementation: LabImplementation) -> RenderableType:

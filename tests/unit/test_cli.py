@@ -16,7 +16,7 @@ from conftest import PROJECT
 
 from paritylab import catalog
 from paritylab.accept import accept
-from paritylab.cli import main
+from paritylab.cli import app, main
 
 # `here` offers what can be imported; this lets the PyTorch cell start without the framework.
 STAND_IN = """
@@ -116,6 +116,16 @@ def test_show_prints_lesson_and_programs(paritylab: Callable[..., Done]) -> None
     assert done.returncode == 0, done.stderr
     for part in ("pytorch.py", "tf1.py", "tf2.py", "Outputs"):
         assert part in done.stdout
+
+
+def test_show_fits_a_narrow_terminal(
+    paritylab: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs that do not fit side by side stand under one another."""
+    monkeypatch.setattr(app.out, "_width", 60)
+    done = paritylab("show", "multiply", root=PROJECT)
+    assert done.returncode == 0, done.stderr
+    assert max(len(line) for line in done.stdout.splitlines()) <= 60
 
 
 def test_ctrl_c_exits_with_130_and_leaves_no_worker(project: Path, tmp_path: Path) -> None:

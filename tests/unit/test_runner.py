@@ -1,5 +1,6 @@
 """runner: what a worker answers becomes the right verdict."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from paritylab import catalog
 from paritylab.accept import accept
 from paritylab.digest import digest
 from paritylab.engines.here import HereEngine
+from paritylab.judge import judge
 from paritylab.matrix import Selection, cells
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.judge import judge
 from paritylab.runner import Settings, problem_of, run_all
 from paritylab.scenarios import Problem, RecordedDigest
 from paritylab.wire import JobResult
@@ -159,8 +160,6 @@ def test_the_whole_fixture_matrix_runs_on_a_real_worker(project: Path, *, cold: 
 
 def test_one_broken_lab_leaves_the_others_green(project: Path) -> None:
     """A scenario that fails is the failure of its own cells only."""
-    import shutil
-
     shutil.copytree(project / "labs/double", project / "labs/broken")
     scenario = project / "labs/broken/scenario.py"
     scenario.write_text(scenario.read_text().replace('"rounds": 1}', '"rounds": 1 / 0}'))

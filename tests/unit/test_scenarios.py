@@ -1,4 +1,4 @@
-"""scenarios: inputs, oracle and expected.json; whatever is wrong with them is told with its place."""
+"""scenarios: inputs, oracle and expected.json; what is wrong is told with its place."""
 
 import json
 from pathlib import Path
