@@ -20,7 +20,7 @@ import pytest
 from paritylab.engines.base import Endpoint
 from paritylab.engines.docker import DockerEngine, _Box
 from paritylab.engines.dockerclient import open_client
-from paritylab.engines.sandbox import Container, _labels, _owner, remove, sweep
+from paritylab.engines.sandbox import Container, _labels, _owner, _started, remove, sweep
 from paritylab.errors import DockerError, EngineError, WorkerError
 from paritylab.model import Limits, WorkerKey
 from paritylab.wire import Job, JobResult, Session
@@ -289,12 +289,12 @@ class Stuck:
 def test_close_tries_every_container(open_docker: Callable[[], DockerEngine]) -> None:
     """An engine that fails to remove one container is still asked to remove the others."""
     engine, asked = open_docker(), list[Stuck]()
-    for name in ("a", "b"):
-        engine._boxes[name, "cpu"] = _Box(container=Stuck(asked))  # type: ignore[arg-type]
+    boxes = [_Box(container=Stuck(asked)) for _ in "ab"]  # type: ignore[arg-type]
+    engine._boxes = {("a", "cpu"): boxes[0], ("b", "cpu"): boxes[1]}
     with pytest.raises(DockerError, match="does not answer"):
         engine.close()
     assert len(asked) == 2
-    engine.close()
+    assert [box.container for box in boxes] == [None, None]
 
 
 def test_connections_leave_no_descriptor(opened: Opened) -> None:
@@ -394,15 +394,17 @@ def test_sweep_removes_only_what_is_dead(opened: Opened, monkeypatch: pytest.Mon
             patch.setattr("paritylab.engines.sandbox._labels", lambda: labels)
             return Container(client, image, "cpu")
 
+    parent = str(os.getppid())
+    neighbour = left(run="another", pid=parent, started=_started(parent))
     dead, reused = left(pid="4194305"), left(started="1")
     earlier, elsewhere = left(boot="another"), left(owner="another", pid="4194305")
     try:
         swept = sweep(client)
         assert {dead.id, reused.id, earlier.id} <= set(swept)
-        assert elsewhere.id in containers(client)
+        assert {elsewhere.id, neighbour.id} <= containers(client)
         assert endpoint.place in containers(client)
     finally:
-        for container in (dead, reused, earlier, elsewhere):
+        for container in (dead, reused, earlier, elsewhere, neighbour):
             remove(client, container.id)
             container.remove()
 

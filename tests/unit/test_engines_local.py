@@ -148,6 +148,15 @@ def test_what_is_no_worker_is_told(command: str, told: str, tiny: Environment) -
         engine.start(key(tiny))
 
 
+def test_the_words_of_a_process_that_is_gone_are_read(tiny: Environment) -> None:
+    """What said something and ended before it was sent anything is told by what it said."""
+    begun = LocalWorker(key(tiny), ["/bin/echo"], {})
+    begun._process.wait()
+    with pytest.raises(WorkerError, match="did not say ready"):
+        begun.wait_ready()
+    begun.stop()
+
+
 def test_close_does_not_wait_for_imports(tmp_path: Path, tiny: Environment) -> None:
     """Ctrl-C while a framework is imported ends the worker at once, not after the import."""
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(600)\n")
