@@ -11,6 +11,7 @@ import numpy as np
 
 from paritylab.digest import canonical
 from paritylab.errors import CatalogError, LabError
+from paritylab.judge import digest_key
 from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Lab, OutputSpec, Value, Verdict
 from paritylab.scenarios import (
     ExpectedModel,
@@ -21,6 +22,8 @@ from paritylab.scenarios import (
     read_expected,
     solve,
 )
+
+Place = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +103,13 @@ def _digests(
     return _sorted({_place(entry): entry for entry in kept} | fresh)
 
 
-def _place(entry: RecordedDigest) -> tuple[str, str, str, str]:
-    return entry.environment, entry.device, entry.implementation, entry.profile
+def _place(entry: RecordedDigest) -> Place:
+    hardware = entry.hardware or ""
+    return entry.environment, entry.device, entry.implementation, entry.profile, hardware
 
 
 def _sorted(
-    entries: dict[tuple[str, str, str, str], RecordedDigest] | Iterable[RecordedDigest],
+    entries: dict[Place, RecordedDigest] | Iterable[RecordedDigest],
 ) -> tuple[RecordedDigest, ...]:
     values = entries.values() if isinstance(entries, dict) else entries
     return tuple(sorted(values, key=_place))
@@ -114,16 +118,8 @@ def _sorted(
 def _recorded(cell: Cell, result: CellResult) -> RecordedDigest:
     if result.digest is None:  # pragma: no cover - the caller has filtered
         raise CatalogError(f"{cell.id} has no digest")
-    return RecordedDigest.model_validate(
-        {
-            "implementation": cell.implementation,
-            "environment": cell.environment.name,
-            "device": cell.device,
-            "profile": result.profile,
-            "lock": cell.environment.stacks[cell.device].lock_digest,
-            "digest": result.digest,
-        }
-    )
+    facts = digest_key(cell, result.profile)
+    return RecordedDigest.model_validate({**facts, "digest": result.digest})
 
 
 def render(model: ExpectedModel) -> str:

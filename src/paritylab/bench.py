@@ -8,14 +8,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from paritylab.engines.base import Engine
 from paritylab.errors import EngineError
 from paritylab.fleet import LocalFleet
 from paritylab.model import Cell, CellResult
-from paritylab.runner import Runner, Settings, run_all, worker_keys
+from paritylab.runner import Settings, run_all, worker_keys
 from paritylab.wire import Session
 
 Tell = Callable[[str], None]
@@ -86,29 +85,18 @@ def _warm_rate(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) 
     """Cells per second once every worker is up and has answered each cell once."""
     with LocalFleet(engine) as fleet:
         many = list(cells) * WARM_PASSES
-        _all_green(_on(fleet, cells, engine, jobs))
+        _all_green(run_all(cells, engine, Settings(), jobs=jobs, fleet=fleet))
         begun = time.monotonic()
-        _all_green(_on(fleet, many, engine, jobs))
+        _all_green(run_all(many, engine, Settings(), jobs=jobs, fleet=fleet))
         rate = len(many) / (time.monotonic() - begun)
     tell(f"warm: {rate:.2f} cells/s")
     return rate
 
 
-def _on(fleet: LocalFleet, cells: Sequence[Cell], engine: Engine, jobs: int) -> list[CellResult]:
-    chunks = [list(cells)[i::jobs] for i in range(jobs)]
-
-    def work(chunk: list[Cell]) -> list[CellResult]:
-        with Runner(engine, fleet, Settings()) as runner:
-            return [runner.run(cell) for cell in chunk]
-
-    with ThreadPoolExecutor(jobs) as pool:
-        return [result for part in pool.map(work, chunks) for result in part]
-
-
 def _cold_rate(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
     """Cells per second with a fresh worker (and container) for each."""
     begun = time.monotonic()
-    results = run_all(cells, engine, Settings(cold=True), jobs=jobs, done=lambda _: None)
+    results = run_all(cells, engine, Settings(cold=True), jobs=jobs)
     rate = len(cells) / (time.monotonic() - begun)
     _all_green(results)
     tell(f"cold: {rate:.2f} cells/s")
@@ -126,7 +114,7 @@ def _floor(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> f
         finally:
             engine.stop(endpoint)
     with LocalFleet(engine) as fleet:
-        for result in _all_green(_on(fleet, cells, engine, 1)):
+        for result in _all_green(run_all(cells, engine, Settings(), jobs=1, fleet=fleet)):
             compute += result.worker_seconds
     tell(f"floor: imports {imports:.2f} s + computing {compute:.2f} s over {jobs} cores")
     return (imports + compute) / jobs
@@ -135,7 +123,7 @@ def _floor(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> f
 def _wall(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
     """Seconds for the whole matrix, from no worker to the last verdict."""
     begun = time.monotonic()
-    _all_green(run_all(cells, engine, Settings(), jobs=jobs, done=lambda _: None))
+    _all_green(run_all(cells, engine, Settings(), jobs=jobs))
     seconds = time.monotonic() - begun
     tell(f"matrix: {seconds:.2f} s")
     return seconds

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from paritylab.engines.base import Engine
+from paritylab.fleet import LocalFleet
 from paritylab.model import Cell, CellResult, Comparison, OutputSpec, Verdict
 from paritylab.runner import Settings, run_all
 
@@ -51,12 +52,12 @@ def measure(
     """Run all cells for every seed and profile; each result with a label of its conditions."""
     found: list[tuple[str, CellResult]] = []
     for profile in profiles:
-        for seed in seeds:
-            settings = Settings(profile=profile, seed=seed)
-            for result in run_all(cells, engine, settings, jobs=2, done=done):
-                if result.verdict is not Verdict.UNSUPPORTED:
-                    found.append((f"{result.cell} {profile} seed {seed}", result))
-    return found
+        with LocalFleet(engine) as fleet:
+            for seed in seeds:
+                settings = Settings(profile=profile, seed=seed)
+                results = run_all(cells, engine, settings, jobs=2, done=done, fleet=fleet)
+                found += [(f"{result.cell} {profile} seed {seed}", result) for result in results]
+    return [(label, one) for label, one in found if one.verdict is not Verdict.UNSUPPORTED]
 
 
 def spreads(outputs: Iterable[OutputSpec], found: Sequence[tuple[str, CellResult]]) -> list[Spread]:

@@ -161,6 +161,7 @@ def _lab(folder: Path, root: Path) -> Lab:
         guide=model.guide,
         seed=model.seed,
         stages=model.stages,
+        cpu_bits=model.cpu_bits,
         outputs={
             name: OutputSpec(
                 name=name,

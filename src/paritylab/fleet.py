@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.managers import BaseManager
 from typing import Any, Protocol, cast
 
@@ -66,10 +67,21 @@ class LocalFleet:
         return self.endpoint(key)
 
     def close(self) -> None:
-        """Stop every worker; starts that have not begun are dropped."""
+        """Stop every worker that this fleet started; the engine itself stays open.
+
+        Starts that have not begun are dropped; one that is under way is not waited for.
+        """
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self.engine.close()
-        self._pool.shutdown(wait=True)
+        for future in self._started.values():
+            future.add_done_callback(self._stop)
+
+    def _stop(self, future: Future[Endpoint | Unavailable | LabError]) -> None:
+        if future.cancelled() or future.exception():
+            return
+        endpoint = future.result()
+        if isinstance(endpoint, Endpoint):
+            with suppress(LabError):
+                self.engine.stop(endpoint)
 
     def _future(self, key: WorkerKey) -> Future[Endpoint | Unavailable | LabError]:
         with self._lock:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from paritylab.compare import Report, compare
 from paritylab.digest import digest
+from paritylab.hardware import cpu_class
 from paritylab.model import Cell, CellResult, Comparison, Divergence, Value, Verdict
 from paritylab.scenarios import Problem
 from paritylab.wire import JobResult
@@ -28,8 +30,7 @@ def judge(
         verdict, message = _not_ok(answer, cell)
         return replace(seen, verdict=verdict, message=message)
     report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
-    measured = _measured(cell, answer)
-    found = digest({n: v for n, v in answer.values.items() if n not in measured})
+    found = digest(_with_bits(cell, answer))
     recorded = recorded_digest(cell, problem, blank.profile)
     drift = recorded is not None and recorded != found
     seen = replace(
@@ -38,7 +39,7 @@ def judge(
         recorded_digest=recorded,
         bit_drift=drift,
         divergences=report.divergences,
-        measured={name: np.asarray(value).tolist() for name, value in measured.items()},
+        measured=_measured(cell, answer),
         curves=_curves(cell, answer),
         tolerance_used=report.tolerance_used,
         max_error=report.max_error,
@@ -53,12 +54,23 @@ def judge(
     return replace(seen, verdict=verdict, message=message)
 
 
-def _measured(cell: Cell, answer: JobResult) -> dict[str, Value]:
+def _measured(cell: Cell, answer: JobResult) -> dict[str, Any]:
+    specs = cell.lab.outputs
+    return {
+        name: np.asarray(value).tolist()
+        for name, value in answer.values.items()
+        if name in specs and specs[name].compare is Comparison.MEASURED
+    }
+
+
+def _with_bits(cell: Cell, answer: JobResult) -> dict[str, Value]:
+    """The outputs whose bits can be expected to come again."""
     specs = cell.lab.outputs
     return {
         name: value
         for name, value in answer.values.items()
-        if name in specs and specs[name].compare is Comparison.MEASURED
+        if name not in specs
+        or (specs[name].bits and specs[name].compare is not Comparison.MEASURED)
     }
 
 
@@ -94,14 +106,22 @@ def _not_ok(answer: JobResult, cell: Cell) -> tuple[Verdict, str]:
 
 
 def recorded_digest(cell: Cell, problem: Problem, profile: str) -> str | None:
-    """The digest that expected.json holds for this cell's lock and profile, if any."""
-    lock = cell.environment.stacks[cell.device].lock_digest
-    wanted = (cell.implementation, cell.environment.name, cell.device, profile, lock)
-    for entry in problem.digests:
-        facts = (entry.implementation, entry.environment, entry.device, entry.profile, entry.lock)
-        if facts == wanted:
-            return entry.digest
-    return None
+    """The digest that expected.json holds for all that this cell's bits depend on, if any."""
+    wanted = digest_key(cell, profile)
+    found = (e.digest for e in problem.digests if e.model_dump(exclude={"digest"}) == wanted)
+    return next(found, None)
+
+
+def digest_key(cell: Cell, profile: str) -> dict[str, str | None]:
+    """Everything that the bits of a cell's outputs depend on, as expected.json names it."""
+    return {
+        "implementation": cell.implementation,
+        "environment": cell.environment.name,
+        "device": cell.device,
+        "profile": profile,
+        "lock": cell.environment.stacks[cell.device].lock_digest,
+        "hardware": cpu_class() if cell.lab.cpu_bits else None,
+    }
 
 
 def describe(first: Divergence) -> str:

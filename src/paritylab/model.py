@@ -53,7 +53,8 @@ class OutputSpec:
     (the rule of ``numpy.isclose``); ``measured`` values (times) are checked for dtype, shape and
     finiteness only, and are no part of the digest; ``steps`` says that axis 0 counts training
     steps; ``per_implementation`` that the oracle expects a value of its own from each
-    implementation.
+    implementation; ``bits`` False that the last bits differ between machines by nature (a compiler
+    that may be there or not), so that they are no part of the digest.
     """
 
     name: str
@@ -64,6 +65,7 @@ class OutputSpec:
     atol: float
     steps: bool
     per_implementation: bool
+    bits: bool
     why: str
     points: float
 
@@ -106,7 +108,8 @@ class Lab:
     """One folder of ``labs/``.
 
     ``stages`` are functions of every implementation, run in order, each in a process of its own
-    with a shared working directory; their outputs are merged.
+    with a shared working directory; their outputs are merged. ``cpu_bits`` says that bits depend on
+    the CPU even under the portable profile: digests are then recorded per CPU class.
     """
 
     slug: str
@@ -115,6 +118,7 @@ class Lab:
     guide: str
     seed: int
     stages: tuple[str, ...]
+    cpu_bits: bool
     outputs: Mapping[str, OutputSpec]
     implementations: Mapping[str, LabImplementation]
     limits: Limits

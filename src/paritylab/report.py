@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from paritylab.hardware import cpu_class, cpu_model
 from paritylab.model import Cell, CellResult, Verdict
 
 SCHEMA_VERSION = 1
@@ -202,20 +203,11 @@ def host() -> dict[str, Any]:
     return {
         "platform": platform.platform(),
         "cpu": cpu_model(),
+        "cpu_class": cpu_class(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
-
-
-def cpu_model() -> str:
-    """The processor's own name, else what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -186,21 +186,23 @@ def _job(cell: Cell, problem: Problem, settings: Settings) -> Job:
     )
 
 
-def run_all(
+def run_all(  # noqa: PLR0913 - what, where, how, how many, and whom to tell
     cells: Iterable[Cell],
     engine: Engine,
     settings: Settings,
     *,
     jobs: int,
-    done: Callable[[CellResult], None],
+    done: Callable[[CellResult], None] = lambda _: None,
+    fleet: Fleet | None = None,
 ) -> list[CellResult]:
     """Run cells on ``jobs`` threads of this process and return results in the cells' order.
 
-    ``done`` is called after each cell, from its thread. Ctrl-C stops what runs and propagates.
+    ``done`` is called after each cell, from its thread. Workers are those of ``fleet``, or of one
+    that is stopped at the end. Ctrl-C stops what runs and propagates.
     """
     ordered = list(cells)
     with ExitStack() as stack:
-        fleet = stack.enter_context(LocalFleet(engine))
+        fleet = fleet or stack.enter_context(LocalFleet(engine))
         idle: SimpleQueue[Runner] = SimpleQueue()
         for _ in range(jobs):
             idle.put(stack.enter_context(Runner(engine, fleet, settings)))

@@ -42,6 +42,7 @@ class OutputModel(Strict):
     atol: Annotated[float, Field(ge=0)] = 0.0
     steps: bool = False
     per_implementation: bool = False
+    bits: bool = True
     why: str = ""
     points: Annotated[float, Field(ge=0)] = 1.0
 
@@ -90,6 +91,7 @@ class LabModel(Strict):
     guide: NonEmpty
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     stages: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] = ("run",)
+    cpu_bits: bool = False
     limits: LimitsModel = LimitsModel()
     outputs: Annotated[dict[str, OutputModel], Field(min_length=1)]
     implementations: dict[Literal["pytorch", "tf1", "tf2"], ImplementationModel] = {}

@@ -21,6 +21,7 @@ def spec(**changes: object) -> OutputSpec:
         "atol": 0.0,
         "steps": False,
         "per_implementation": False,
+        "bits": True,
         "why": "test",
         "points": 1.0,
     }

@@ -27,6 +27,7 @@ from paritylab.cli.app import (
 )
 from paritylab.cli.live import engine_for, progress_over
 from paritylab.errors import EXIT_RED
+from paritylab.hardware import cpu_model
 from paritylab.model import PROFILES, Verdict
 from paritylab.mutants import hunt, read_mutants
 from paritylab.plan import Options, cells_of, facts
@@ -121,7 +122,7 @@ def bench(
     jobs = len(os.sched_getaffinity(0))
     with engine_for(cells, options) as opened:
         figures = measure_speed(cells, opened, jobs=jobs, repeats=repeats, tell=err.print)
-    title = f"{engine}, {jobs} cores, {repeats} repeats, {report.cpu_model()}"
+    title = f"{engine}, {jobs} cores, {repeats} repeats, {cpu_model()}"
     out.print(_speed_table(figures, title))
     if results:
         data = {"host": report.host(), "run": facts(options), "figures": figures}

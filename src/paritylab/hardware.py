@@ -1,0 +1,49 @@
+"""What this machine's processor is, as far as the last bits of a result may depend on it."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
+
+def cpu_model() -> str:
+    """The processor's own name, else what Python knows."""
+    return _facts().get("model name") or platform.processor() or platform.machine()
+
+
+@cache
+def cpu_class() -> str:
+    """Vendor, family, model and cache sizes, such as ``GenuineIntel-6-143 48K/2048K/107520K``.
+
+    TensorFlow's convolutions and larger matrix products choose their blocks by the sizes of the
+    caches, so their bits may differ between CPUs with the same instructions.
+    """
+    facts = _facts()
+    kind = "-".join(facts.get(key, "?") for key in ("vendor_id", "cpu family", "model"))
+    return f"{kind} {'/'.join(_cache_sizes())}".strip()
+
+
+def _facts() -> dict[str, str]:
+    try:
+        first = CPUINFO.read_text(encoding="utf-8").split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _cache_sizes() -> list[str]:
+    """Sizes of the data and unified caches, from the nearest to the farthest."""
+    sizes = []
+    for index in sorted(CACHES.glob("index*")):
+        try:
+            kind, size = (index / name for name in ("type", "size"))
+            if kind.read_text().strip() != "Instruction":
+                sizes.append(size.read_text().strip())
+        except OSError:
+            continue
+    return sizes
