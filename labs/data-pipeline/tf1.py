@@ -1,5 +1,4 @@
 """A stream of rows: TensorFlow Datasets writes, a session asks for more."""
-# ruff: noqa: ARG002 - the signatures are those of the library
 
 import os
 

@@ -1,5 +1,4 @@
 """A loop as a session with hooks: MonitoredSession calls, hooks answer."""
-# ruff: noqa: ARG002 - the signatures of callbacks are the library's
 
 import numpy as np
 import tensorflow.compat.v1 as tf

@@ -1,5 +1,4 @@
 """A loop as fit with callbacks: Keras calls, train_step is ours."""
-# ruff: noqa: ARG002 - the signatures of callbacks are the library's
 
 import numpy as np
 import tensorflow as tf

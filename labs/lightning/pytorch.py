@@ -1,5 +1,4 @@
 """A hidden loop: Lightning asks for parts, and runs them itself."""
-# ruff: noqa: ARG002 - the signatures of callbacks are the library's
 
 import re
 

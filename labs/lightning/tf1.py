@@ -1,5 +1,4 @@
 """A hidden loop: Keras in a graph; fit feeds a session that we never see."""
-# ruff: noqa: ARG002 - the signatures of callbacks are the library's
 
 import os
 

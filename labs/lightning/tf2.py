@@ -1,5 +1,4 @@
 """A hidden loop: Keras compiles train_step once; fit calls it."""
-# ruff: noqa: ARG002 - the signatures of callbacks are the library's
 
 import os
 
