@@ -1,0 +1,56 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.progress import Progress
+
+from paritylab import bases, catalog
+from paritylab.errors import ImageError, InterpreterError, UsageError
+from paritylab.model import Environment
+
+QUIET = Progress(disable=True)
+
+
+@pytest.fixture
+def environment(project: Path, tmp_path: Path, monkeypatch) -> Environment:
+    """The fixture's environment beside the real docker/, with an empty cache."""
+    shutil.copytree(Path(__file__).parents[2] / "docker", project / "docker")
+    monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path / "cache"))
+    return catalog.load(project).environments["tiny"]
+
+
+def test_the_pulled_base_is_named_by_digest(environment: Environment) -> None:
+    """Neither mode asks the engine or the network to say what the base is."""
+    for mode in ("auto", "pull"):
+        base = bases.identify(environment, "cpu", mode=mode, progress=QUIET)
+        assert base.reference == environment.stacks["cpu"].base
+
+
+def test_an_unknown_mode_gets_the_nearest_name(environment: Environment) -> None:
+    """A typing error on the command line is told as one."""
+    with pytest.raises(UsageError) as caught:
+        bases.identify(environment, "cpu", mode="bootstrp", progress=QUIET)
+    assert caught.value.why == "did you mean `bootstrap`?"
+
+
+def test_what_bootstrap_needs_is_told_as_a_command(environment: Environment, monkeypatch) -> None:
+    """No mmdebstrap on the PATH: the line that installs it."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ImageError) as caught:
+        bases.identify(environment, "cpu", mode="bootstrap", progress=QUIET)
+    assert "apt-get install" in caught.value.fix
+
+
+def test_a_python_that_is_not_debians_must_be_on_the_machine(environment: Environment) -> None:
+    """Its absence is told with what gets it, before anything is made."""
+    with pytest.raises(InterpreterError) as caught:
+        bases.bootstrap(replace(environment, python="3.99"), QUIET)
+    assert caught.value.fix == "uv python install 3.99"
+
+
+def test_bases_are_known_without_being_made(environment: Environment, tmp_path: Path) -> None:
+    """What prune asks costs nothing: a bootstrap that was never made is not made for it."""
+    known = bases.known(environment, "cpu")
+    assert [base.reference for base in known] == [environment.stacks["cpu"].base]
+    assert not list((tmp_path / "cache" / "bases").glob("*.tar"))
