@@ -813,6 +813,7 @@ def _prepare(start: Header) -> tuple[Header, socket.socket]:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(start["socket"])
     listener.listen(64)
+    listener.setblocking(False)  # the zygote must never wait for a caller
     return facts, listener
 
 
