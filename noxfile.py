@@ -108,6 +108,13 @@ def accept(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Plant every lab's faults; at least 95% must turn their cells red."""
+    install(session)
+    session.run("paritylab", "mutants", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure warm cells and the whole matrix; prints ratios from this machine."""
     install(session)

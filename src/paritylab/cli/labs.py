@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from paritylab import catalog
@@ -15,6 +16,7 @@ from paritylab.cli.app import Device, Environments, Implementations, Labs, app, 
 from paritylab.lesson import lesson
 from paritylab.matrix import cells as matrix_cells
 from paritylab.model import Cell
+from paritylab.pages import pages as generated
 from paritylab.scaffold import new_lab
 
 
@@ -87,21 +89,24 @@ def _plain(cell: Cell) -> dict[str, str | None]:
 
 
 @app.command()
-def claims(
-    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
-) -> None:
+def claims() -> None:
     """Print every claim of the guide that a lab checks, with today's verdict."""
     labs = catalog.load(catalog.find_root()).labs.values()
     rows = [(lab.slug, claim) for lab in labs for claim in lab.claims]
-    if markdown:
-        print("| claim | today | lab | evidence |\n|---|---|---|---|")
-        for slug, claim in rows:
-            print(f"| {claim.text} | {claim.verdict} | `{slug}` | {claim.evidence} |")
-        return
     table = Table("claim", "today", "lab", "evidence", title=f"{len(rows)} claims")
     for slug, claim in rows:
-        table.add_row(claim.text, claim.verdict, slug, claim.evidence)
+        table.add_row(*(escape(text) for text in (claim.text, claim.verdict, slug, claim.evidence)))
     out.print(table)
+
+
+@app.command()
+def pages() -> None:
+    """Write the generated tables of README.md and docs/ again."""
+    root = catalog.find_root()
+    for path, text in generated(catalog.load(root)).items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        out.print(f"written: {path.relative_to(root)}")
 
 
 @app.command()
