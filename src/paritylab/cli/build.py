@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 from rich.tree import Tree
 
 from paritylab import bases, catalog, images
@@ -89,27 +87,18 @@ def images_prune(
     everything: Annotated[
         bool, typer.Option("--all", help="Also the images that the locks of today need.")
     ] = False,
-    base: Base = "auto",
 ) -> None:
     """Remove images that no lock of today needs, and what killed runs and builds left."""
-    client = open_client()
-    with Progress(console=err) as progress, explained("removing images"):
-        keep = [] if everything else list(_current(base, progress))
-        removed = [*sweep(client), *images.prune(client, keep)]
-    table = Table("removed", box=None)
-    for name in removed:
-        table.add_row(name)
-    out.print(table if removed else "nothing to remove")
-
-
-def _current(base: str, progress: Progress) -> Iterator[str]:
-    """Tags of the images and bases that today's files lead to, whichever way bases were made."""
     loaded = catalog.load(catalog.find_root())
-    for environment in loaded.environments.values():
-        for device in environment.stacks:
-            found = bases.identify(environment, device, mode=base, progress=progress)
-            yield images.tag(environment, device, found)
-            yield found.reference
+    stacks = [(one, device) for one in loaded.environments.values() for device in one.stacks]
+    keep = [] if everything else [tag for stack in stacks for tag in images.current(*stack)]
+    client = open_client()
+    with explained("removing images"):
+        removed = [*sweep(client), *images.prune(client, keep)]
+    for name in removed:
+        out.print(f"removed: {name}", highlight=False)
+    if not removed:
+        out.print("nothing to remove")
 
 
 @image_commands.command("context")
