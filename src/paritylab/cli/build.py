@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 from rich.tree import Tree
 
-from paritylab import bases, catalog, images
+from paritylab import bases, catalog, images, venvs
 from paritylab.cli.app import Base, Device, Environments, app, err, out
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.sandbox import sweep
@@ -121,3 +121,32 @@ def images_context(
         highlight=False,
         markup=False,
     )
+
+
+venv_commands = typer.Typer(
+    help="List and remove the virtual environments that runs have made.", no_args_is_help=True
+)
+app.add_typer(venv_commands, name="venvs")
+
+
+@venv_commands.command("list")
+def venvs_list() -> None:
+    """Show every virtual environment in the cache with its size."""
+    found = venvs.listing()
+    for one in found:
+        out.print(f"{one.size / 1e6:>8,.0f} MB  {one.name}", highlight=False)
+    if not found:
+        out.print("none yet; `paritylab run` makes them")
+
+
+@venv_commands.command("prune")
+def venvs_prune(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that the locks of today need.")
+    ] = False,
+) -> None:
+    """Remove virtual environments that no lock of today needs; the wheels stay."""
+    loaded = catalog.load(catalog.find_root())
+    stacks = [(one, device) for one in loaded.environments.values() for device in one.stacks]
+    for name in venvs.prune([] if everything else stacks):
+        out.print(f"removed: {name}", highlight=False)
