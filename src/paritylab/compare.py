@@ -175,7 +175,7 @@ def _first(  # noqa: PLR0913 - one fact each; axis 0 first, as C order is
         index=index,
         step=index[0] if spec.steps else None,
         expected=f"{expected.item()!r}",
-        got=f"{actual.item()!r}",
+        got=str(actual),  # as few digits as tell it from its neighbours
         ulp=int(ulp[index]) if ulp is not None and np.isfinite(actual) else None,
         relative=abs(float(actual) / float(expected) - 1) if finite else None,
         allowed=float(allowed[index]),

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,24 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from conftest import FIXTURES, PROJECT
 
 from paritylab import catalog
 from paritylab.accept import accept
 from paritylab.cli import app, main
-
-# `here` offers what can be imported; this lets the PyTorch cell start without the framework.
-STAND_IN = """
-class Anything:
-    def __getattr__(self, name):
-        return self
-    def __call__(self, *arguments, **options):
-        return self
-def __getattr__(name):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return Anything()
-"""
 
 
 @dataclass
@@ -130,7 +118,7 @@ def test_show_fits_a_narrow_terminal(
 
 def test_ctrl_c_exits_with_130_and_leaves_no_worker(project: Path, tmp_path: Path) -> None:
     """An interrupt in the middle of a cell stops everything that was started."""
-    (tmp_path / "torch.py").write_text(STAND_IN)
+    shutil.copy(FIXTURES / "stand_in/torch.py", tmp_path)
     mark = tmp_path / "running"
     source = project / "labs/double/pytorch.py"
     source.write_text(

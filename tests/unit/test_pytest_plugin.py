@@ -1,0 +1,80 @@
+"""pytest_plugin: the matrix as tests; workers shared by processes, verdicts in every report."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from conftest import FIXTURES, PROJECT
+
+from paritylab import catalog
+from paritylab.accept import accept
+
+
+@pytest.fixture
+def labs(project: Path, tmp_path: Path) -> Path:
+    """A project of two labs, `double` and `wrong`; the second answers with a wrong sign."""
+    shutil.copy(FIXTURES / "stand_in/torch.py", tmp_path)
+    shutil.copytree(project / "labs/double", project / "labs/wrong")
+    for lab in catalog.load(project).labs.values():
+        accept(lab, [], []).write()
+    source = project / "labs/wrong/pytorch.py"
+    source.write_text(source.read_text().replace("+", "-"))
+    return project
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the matrix tests on a project as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", str(PROJECT / "tests/labs"), "--engine", "here"]
+        + ["--implementation", "pytorch", "-p", "no:cacheprovider", *arguments],
+        cwd=root,
+        env={**os.environ, "PARITYLAB_ROOT": str(root), "PYTHONPATH": str(root.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_red_and_green_cells_are_told_everywhere(labs: Path, processes: str) -> None:
+    """Terminal, JUnit XML and results.json agree, with and without xdist; red exits with 1."""
+    files = [f"--results={labs}/r.json", f"--junitxml={labs}/r.xml"]
+    done = run(labs, "-v", "-n", processes, *files)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 cells: 1 close, 1 diverged" in done.stdout
+    assert "doubled[0]: expected" in done.stdout
+    cells = {c["cell"]: c for c in json.loads((labs / "r.json").read_text())["cells"]}
+    assert cells["double-pytorch@here-cpu"]["verdict"] == "close"
+    assert cells["wrong-pytorch@here-cpu"]["divergences"][0]["output"] == "doubled"
+    suite = ElementTree.parse(labs / "r.xml").getroot().find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    digests = [p.get("value") for p in suite.iter("property") if p.get("name") == "digest"]
+    assert cells["double-pytorch@here-cpu"]["digest"] in digests
+
+
+def test_xdist_processes_share_one_worker(labs: Path) -> None:
+    """The framework is imported once per run, not once per process."""
+    with (labs.parent / "torch.py").open("a") as stand_in:
+        stand_in.write("\nopen(__file__ + '.log', 'a').write('x')\n")
+    for number in range(6):
+        shutil.copytree(labs / "labs/double", labs / f"labs/double{number}")
+    for lab in catalog.load(labs).labs.values():
+        accept(lab, [], []).write()
+    done = run(labs, "-n", "3", "--deselect", "nothing")
+    assert "8 cells: 7 close, 1 diverged" in done.stdout, done.stdout + done.stderr
+    assert (labs.parent / "torch.py.log").read_text() == "x"
+
+
+def test_wrong_input_exits_with_2_and_starts_nothing(labs: Path) -> None:
+    """A typo is answered before any worker starts, without a traceback."""
+    done = run(labs, "--lab", "duoble")
+    assert done.returncode == 2
+    assert "did you mean `double`?" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
