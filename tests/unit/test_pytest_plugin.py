@@ -29,9 +29,9 @@ def labs(project: Path, tmp_path: Path) -> Path:
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the matrix tests on a project as a user does."""
+    narrowed = ("--engine", "here", "--implementation", "pytorch", "-p", "no:cacheprovider")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", str(PROJECT / "tests/labs"), "--engine", "here"]
-        + ["--implementation", "pytorch", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", str(PROJECT / "tests/labs"), *narrowed, *arguments],
         cwd=root,
         env={**os.environ, "PARITYLAB_ROOT": str(root), "PYTHONPATH": str(root.parent)},
         capture_output=True,
