@@ -41,6 +41,7 @@ def judge(
         divergences=report.divergences,
         measured=_measured(cell, answer),
         curves=_curves(cell, answer),
+        texts={n: value for n, value in answer.values.items() if isinstance(value, str)},
         tolerance_used=report.tolerance_used,
         max_error=report.max_error,
         max_ulp=report.max_ulp,
@@ -75,11 +76,12 @@ def _with_bits(cell: Cell, answer: JobResult) -> dict[str, Value]:
 
 
 def _curves(cell: Cell, answer: JobResult) -> dict[str, list[float]]:
-    specs = cell.lab.outputs
+    specs = {name for name, spec in cell.lab.outputs.items() if spec.steps}
+    arrays = {n: v for n, v in answer.values.items() if n in specs and isinstance(v, np.ndarray)}
     return {
         name: value.astype(np.float64).tolist()
-        for name, value in answer.values.items()
-        if name in specs and specs[name].steps and isinstance(value, np.ndarray) and value.ndim == 1
+        for name, value in arrays.items()
+        if value.ndim == 1 and value.dtype.kind == "f"
     }
 
 

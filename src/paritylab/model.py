@@ -267,7 +267,7 @@ class CellResult:
     """The verdict of one cell with its evidence; plain data, ready for JSON.
 
     ``measured`` holds the measured outputs as nested lists, ``curves`` the one-dimensional outputs
-    over steps.
+    over steps, ``texts`` the strings.
     """
 
     cell: str
@@ -284,6 +284,7 @@ class CellResult:
     bit_drift: bool = False
     measured: Mapping[str, Any] = field(default_factory=dict)
     curves: Mapping[str, list[float]] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
     tolerance_used: Mapping[str, float] = field(default_factory=dict)
     max_error: Mapping[str, float] = field(default_factory=dict)
     max_ulp: Mapping[str, int] = field(default_factory=dict)

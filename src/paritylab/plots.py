@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,26 @@ def read_results(path: Path) -> Mapping[str, Any]:
     )
 
 
-def plot(results: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write a PNG per lab and curve into ``folder``; return the files, sorted."""
+def plot(results: Mapping[str, Any], folder: Path, labs: Path | None = None) -> list[Path]:
+    """Write a PNG per lab and curve into ``folder``; return the files, sorted.
+
+    A lab of the folder ``labs`` that has a ``picture.py`` draws one more: its ``draw(figure,
+    cells)`` gets the lab's cells of ``results``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, cells in sorted(_curves(results["cells"]).items()):
-        path = folder / f"{name.replace(' ', '-')}.png"
-        _figure(name, cells).savefig(path)
-        written.append(path)
-    return written
+    figures = {
+        name.replace(" ", "-"): _figure(name, cells)
+        for name, cells in _curves(results["cells"]).items()
+    }
+    for script in sorted(labs.glob("*/picture.py")) if labs else ():
+        cells = [cell for cell in results["cells"] if cell["lab"] == script.parent.name]
+        if cells:
+            figures[script.parent.name] = Figure(figsize=(9, 6), layout="constrained")
+            runpy.run_path(str(script))["draw"](figures[script.parent.name], cells)
+    paths = {folder / f"{name}.png": figure for name, figure in figures.items()}
+    for path, figure in paths.items():
+        figure.savefig(path)
+    return sorted(paths)
 
 
 def _curves(cells: Iterable[Mapping[str, Any]]) -> Curves:

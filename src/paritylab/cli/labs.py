@@ -143,5 +143,5 @@ def plot(
     from paritylab.plots import plot as draw  # noqa: PLC0415
     from paritylab.plots import read_results  # noqa: PLC0415
 
-    for path in draw(read_results(results), folder):
+    for path in draw(read_results(results), folder, catalog.find_root() / "labs"):
         out.print(f"written: {path}")
