@@ -12,6 +12,8 @@ nox.options.reuse_existing_virtualenvs = True
 
 ENVIRONMENTS = sorted(path.parent.name for path in Path("environments").glob("*/environment.toml"))
 REPORTS = Path("reports")
+# After Ctrl-C: time to stop what runs and to tell what was found.
+PATIENCE = {"interrupt_timeout": 60.0, "terminate_timeout": 20.0}
 
 
 def install(session: nox.Session, *extras: str) -> None:
@@ -22,7 +24,8 @@ def install(session: nox.Session, *extras: str) -> None:
 def cells(session: nox.Session, *arguments: str) -> None:
     """Run the matrix with pytest; files go to reports/."""
     REPORTS.mkdir(exist_ok=True)
-    name = session.name.replace("(", "-").rstrip(")").replace("'", "")
+    name = session.name.replace("(", "-").rstrip(")")
+    (REPORTS / f"{name}.json").unlink(missing_ok=True)
     session.run(
         "pytest",
         "tests/labs",
@@ -31,6 +34,7 @@ def cells(session: nox.Session, *arguments: str) -> None:
         f"--results={REPORTS / name}.json",
         *arguments,
         *session.posargs,
+        **PATIENCE,
     )
 
 
@@ -67,8 +71,8 @@ for _name in ENVIRONMENTS:
 def tests(session: nox.Session) -> None:
     """Test the project: without Docker first, then on the real engine if one answers."""
     install(session, "test")
-    session.run("pytest", "tests/unit", "-n", "auto", *session.posargs)
-    session.run("pytest", "tests/engine", "-rs", *session.posargs)
+    session.run("pytest", "tests/unit", "-n", "auto", *session.posargs, **PATIENCE)
+    session.run("pytest", "tests/engine", "-rs", *session.posargs, **PATIENCE)
 
 
 @nox.session(default=False)
@@ -90,28 +94,35 @@ def types(session: nox.Session) -> None:
 def images(session: nox.Session) -> None:
     """Build the CPU images; `-- --base bootstrap` where no registry can be reached."""
     install(session)
-    session.run("paritylab", "images", "build", *session.posargs)
+    session.run("paritylab", "images", "build", *session.posargs, **PATIENCE)
 
 
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Resolve environments/*/*.in into locks with hashes; `-- tf2` for one."""
     install(session)
-    session.run("paritylab", "lock", *session.posargs)
+    session.run("paritylab", "lock", *session.posargs, **PATIENCE)
 
 
 @nox.session(default=False)
 def accept(session: nox.Session) -> None:
     """Rewrite expected.json from the oracle; refuses while an implementation disagrees."""
     install(session)
-    session.run("paritylab", "accept", *session.posargs)
+    session.run("paritylab", "accept", *session.posargs, **PATIENCE)
+
+
+@nox.session(default=False)
+def pages(session: nox.Session) -> None:
+    """Write the generated tables of README.md and docs/ again."""
+    install(session)
+    session.run("paritylab", "pages")
 
 
 @nox.session(default=False)
 def mutants(session: nox.Session) -> None:
     """Plant every lab's faults; at least 95% must turn their cells red."""
     install(session)
-    session.run("paritylab", "mutants", *session.posargs)
+    session.run("paritylab", "mutants", *session.posargs, **PATIENCE)
 
 
 @nox.session(default=False)
@@ -119,4 +130,4 @@ def bench(session: nox.Session) -> None:
     """Measure warm cells and the matrix on three labs; prints ratios from this machine."""
     install(session)
     small = ("--lab", "multiply", "--lab", "train", "--lab", "evaluate")
-    session.run("paritylab", "bench", *(session.posargs or small))
+    session.run("paritylab", "bench", *(session.posargs or small), **PATIENCE)

@@ -11,17 +11,11 @@ import numpy as np
 
 from paritylab.digest import canonical
 from paritylab.errors import CatalogError, LabError
+from paritylab.expected import read_expected
 from paritylab.judge import digest_key
 from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Lab, OutputSpec, Value, Verdict
-from paritylab.scenarios import (
-    ExpectedModel,
-    Problem,
-    RecordedDigest,
-    RecordedOutput,
-    compared,
-    read_expected,
-    solve,
-)
+from paritylab.scenarios import Problem, compared, solve
+from paritylab.schema import ExpectedModel, RecordedDigest, RecordedOutput
 
 Place = tuple[str, str, str, str, str]
 
@@ -91,15 +85,15 @@ def _digests(
     lab: Lab, problem: Problem, ours: Iterable[tuple[Cell, CellResult]]
 ) -> tuple[RecordedDigest, ...]:
     """Digests of this run, and earlier ones of cells that were not run, if still of use."""
-    fresh = {
-        _place(entry): entry
-        for entry in (_recorded(cell, result) for cell, result in ours if result.digest)
-    }
+    # What has no lock (`here`) cannot be had again: its bits are not recorded.
+    locked = [(c, r) for c, r in ours if r.digest and c.environment.stacks[c.device].lock_digest]
+    fresh = {_place(entry): entry for entry in (_recorded(c, r) for c, r in locked)}
     try:
         earlier = read_expected(lab)
     except LabError:
         return _sorted(fresh.values())
-    kept = earlier.digests if earlier.inputs == problem.inputs_digest else ()
+    same = earlier.inputs == problem.inputs_digest and set(earlier.outputs) == set(compared(lab))
+    kept = earlier.digests if same else ()
     return _sorted({_place(entry): entry for entry in kept} | fresh)
 
 

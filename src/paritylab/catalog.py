@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import os
 import re
@@ -13,6 +12,7 @@ from typing import TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from paritylab.contract import check_sources
 from paritylab.errors import CatalogError, LabError, UsageError, nearest
 from paritylab.locks import lock_digest, parse_lock
 from paritylab.model import (
@@ -177,7 +177,7 @@ def _lab(folder: Path, root: Path) -> Lab:
         limits=Limits(**model.limits.model_dump()),
         claims=tuple(Claim(**claim.model_dump()) for claim in model.claims),
     )
-    _check_sources(lab, root)
+    check_sources(lab)
     return lab
 
 
@@ -213,42 +213,6 @@ def _lab_implementation(
         requires=model.requires,
         unsupported=model.unsupported,
     )
-
-
-def _check_sources(lab: Lab, root: Path) -> None:
-    """Each file parses and defines the functions that the contract asks for."""
-    _check_functions(lab.scenario, ("inputs", "oracle"), root)
-    for implementation in lab.implementations.values():
-        if implementation.source:
-            _check_functions(implementation.source, lab.stages, root)
-    readme = lab.folder / "README.md"
-    if not readme.is_file() or not readme.read_text(encoding="utf-8").strip():
-        raise CatalogError(
-            "a lab needs its lesson",
-            where=str(readme.relative_to(root)),
-            fix="write README.md: what to notice, what the guide gets wrong today, exercises",
-        )
-
-
-def _check_functions(path: Path, names: tuple[str, ...], root: Path) -> None:
-    shown = str(path.relative_to(root))
-    if not path.is_file():
-        raise CatalogError("the file is missing", where=shown)
-    try:
-        tree = ast.parse(path.read_bytes(), filename=shown)
-    except (SyntaxError, ValueError) as fault:
-        line = getattr(fault, "lineno", None)
-        raise CatalogError(
-            "not valid Python", where=f"{shown}:{line}" if line else shown, why=str(fault)
-        ) from None
-    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for name in names:
-        if name not in defined:
-            raise CatalogError(
-                f"function `{name}` is missing",
-                where=shown,
-                why=nearest(name, defined) if defined else "the file defines no function",
-            )
 
 
 def _environment(folder: Path, root: Path) -> Environment:

@@ -8,6 +8,7 @@ LabError
 │   ├── DockerError       3   the Docker engine does not answer, refuses or fails
 │   ├── InterpreterError  3   the Python that an environment needs is not on this machine
 │   └── WorkerError       3   a worker did not start, died or broke the protocol
+│       └── HungUpError   3   a worker closed its stream
 └── ImageError            3   wheels, base or build failed
     └── DiskFullError     3   no space left while building
 
@@ -84,6 +85,10 @@ class InterpreterError(EngineError):
 
 class WorkerError(EngineError):
     """A worker did not start, died or broke the protocol."""
+
+
+class HungUpError(WorkerError):
+    """A worker closed its stream: it died, or was killed."""
 
 
 class ImageError(LabError):

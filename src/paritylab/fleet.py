@@ -12,7 +12,7 @@ from multiprocessing.managers import BaseManager
 from typing import Any, Protocol, cast
 
 from paritylab.engines.base import Endpoint, Engine, Unavailable
-from paritylab.errors import LabError
+from paritylab.errors import EngineError, LabError
 from paritylab.model import WorkerKey
 
 
@@ -94,6 +94,12 @@ class LocalFleet:
             return self.engine.unavailable(key) or self.engine.start(key)
         except LabError as fault:
             return fault
+        except OSError as fault:
+            return EngineError(
+                f"a worker cannot be started: {fault}",
+                where=f"{key.environment.name}-{key.device}",
+                fix="check disk space and TMPDIR",
+            )
 
 
 class _Manager(BaseManager):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
@@ -53,7 +54,8 @@ def outputs_table(lab: Lab) -> Table:
     for heading in ("output", "dtype", "shape", "compared", "why"):
         table.add_column(heading)
     for spec in lab.outputs.values():
-        table.add_row(spec.name, spec.dtype, str(list(spec.shape)), _rule(spec), spec.why)
+        facts = (spec.name, spec.dtype, str(list(spec.shape)), _rule(spec), spec.why)
+        table.add_row(*(escape(fact) for fact in facts))
     return table
 
 

@@ -277,6 +277,7 @@ class CellResult:
     device: str
     profile: str
     verdict: Verdict
+    seed: int = 0
     message: str = ""
     divergences: tuple[Divergence, ...] = ()
     digest: str | None = None

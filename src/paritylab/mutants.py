@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from paritylab.engines.base import Engine
-from paritylab.errors import CatalogError
+from paritylab.errors import CatalogError, EngineError
 from paritylab.model import Cell, CellResult, Lab, LabImplementation, Verdict
 from paritylab.runner import Settings, run_all
 from paritylab.schema import Strict, parse_toml
@@ -107,8 +107,18 @@ def hunt(
 ) -> list[Outcome]:
     """Run every mutant in every environment its implementation runs in.
 
-    ``folder`` is a scratch directory for the mutated sources.
+    ``folder`` is a scratch directory for the mutated sources. Raises EngineError when a cell is
+    red without a fault: such a cell would catch everything.
     """
+    touched = {(m.lab.slug, m.implementation) for m in mutants}
+    sound = [c for c in cells if (c.lab.slug, c.implementation) in touched]
+    for result in run_all(sound, engine, Settings(), jobs=2, done=done):
+        if not result.verdict.green and result.verdict is not Verdict.UNSUPPORTED:
+            raise EngineError(
+                f"{result.cell} is {result.verdict} without a fault: {result.message}",
+                why="nothing can be caught by a cell that is red anyway",
+                fix=f"paritylab run --lab {result.lab}",
+            )
     planted = [_plant(m, cells, folder / str(i)) for i, m in enumerate(mutants)]
     flat = [cell for group in planted for cell in group]
     results = iter(run_all(flat, engine, Settings(), jobs=2, done=done))

@@ -39,6 +39,9 @@ class Options:
         ):
             if name not in valid:
                 raise UsageError(f"unknown {kind} `{name}`", why=nearest(name, valid))
+        seed = self.settings.seed
+        if seed is not None and not 0 <= seed < 2**32:
+            raise UsageError(f"seed {seed} is out of range", why="0 to 4294967295")
         return self
 
 

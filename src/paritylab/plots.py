@@ -69,7 +69,7 @@ def _figure(name: str, cells: Mapping[str, tuple[str, list[float]]]) -> Figure:
     """Above the curves themselves, below their distance from the median curve."""
     figure = Figure(figsize=(9, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
-    middle = [sorted(at)[len(at) // 2] for at in zip(*(v for _, v in cells.values()), strict=True)]
+    middle = [_middle(at) for at in zip(*(v for _, v in cells.values()), strict=True)]
     for cell, (implementation, values) in sorted(cells.items()):
         color, line = STYLES.get(implementation, ("black", "-"))
         above.plot(values, color=color, linestyle=line, linewidth=1.2, label=cell)
@@ -85,3 +85,9 @@ def _figure(name: str, cells: Mapping[str, tuple[str, list[float]]]) -> Figure:
     below.axhline(2**-23, color="grey", linewidth=0.6)
     below.annotate("1 ULP of float32 at 1", (0, 2**-23), fontsize=7, color="grey")
     return figure
+
+
+def _middle(at: Iterable[float]) -> float:
+    """The median of the cells that have a number there."""
+    known = sorted(value for value in at if not math.isnan(value))
+    return known[len(known) // 2] if known else math.nan

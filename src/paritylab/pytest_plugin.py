@@ -17,12 +17,12 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from paritylab.engines.base import Engine
-from paritylab.errors import LabError
+from paritylab.errors import EXIT_GREEN, EXIT_RED, LabError
 from paritylab.fleet import Fleet, LocalFleet, RemoteFleet, serve
 from paritylab.matrix import Selection
 from paritylab.model import Cell, CellResult, Verdict
 from paritylab.plan import Options, cells_of, facts, open_engine
-from paritylab.report import MARKS, document, summary, write_json
+from paritylab.report import MARKS, all_green, check_writable, document, summary, write_json
 from paritylab.runner import Runner, Settings, worker_keys
 
 CELLS = pytest.StashKey[Sequence[Cell]]()
@@ -85,6 +85,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     try:
         config.stash[CELLS] = cells_of(options_of(config))
+        if config.getoption("results"):
+            check_writable(Path(config.getoption("results")))
         if not config.option.collectonly:
             _open(config)
     except LabError as fault:
@@ -214,8 +216,12 @@ def _results(terminalreporter: Any) -> list[CellResult]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop every worker, whatever happened."""
+    """Stop every worker, whatever happened; a run in which no cell ran is not green."""
     stash = session.config.stash
+    terminal = session.config.pluginmanager.getplugin("terminalreporter")
+    results = _results(terminal) if terminal and OPEN in stash else []
+    if session.exitstatus == EXIT_GREEN and results and not all_green(results):
+        session.exitstatus = EXIT_RED
     if OPEN in stash:
         stash[OPEN].close()
         del stash[OPEN]

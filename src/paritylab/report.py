@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from paritylab.errors import UsageError
 from paritylab.hardware import cpu_class, cpu_model
 from paritylab.model import Cell, CellResult, Verdict
 
@@ -208,6 +209,21 @@ def host() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError if a file could not be written there; asked before a long run, not after."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder", fix=f"--results {path / 'results.json'}")
+        probe = path.with_suffix(path.suffix + ".partial")
+        probe.touch()
+        probe.unlink()
+    except OSError as fault:
+        raise UsageError(
+            f"{path} cannot be written", why=fault.strerror, fix="name another file"
+        ) from None
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

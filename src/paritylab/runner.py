@@ -10,9 +10,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
-from paritylab import scenarios
+from paritylab import expected, scenarios
 from paritylab.engines.base import Endpoint, Engine, Unavailable
-from paritylab.errors import LabError, WorkerError
+from paritylab.errors import HungUpError, LabError, WorkerError
 from paritylab.fleet import Fleet, LocalFleet
 from paritylab.judge import judge
 from paritylab.model import Cell, CellResult, Lab, Verdict, WorkerKey
@@ -62,6 +62,7 @@ class Runner:
             environment=cell.environment.name,
             device=cell.device,
             profile=self.settings.profile,
+            seed=cell.lab.seed if self.settings.seed is None else self.settings.seed,
             verdict=Verdict.UNSUPPORTED,
         )
         if cell.unsupported:
@@ -95,15 +96,21 @@ class Runner:
         job = _job(cell, problem, self.settings)
         if self.settings.cold:
             return self._execute_cold(key, job)
+        answer = self._execute_warm(key, job)
+        if isinstance(answer[0], HungUpError):
+            # The worker may have died of something else than this cell: once more, on a new one.
+            answer = self._execute_warm(key, job)
+        return answer
+
+    def _execute_warm(
+        self, key: WorkerKey, job: Job
+    ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
         try:
             session = self._session(key)
-        except LabError as fault:
-            return fault, {}
-        if isinstance(session, Unavailable):
-            return session, {}
-        try:
+            if isinstance(session, Unavailable):
+                return session, {}
             return session.run(job), dict(session.hello.versions)
-        except WorkerError as fault:
+        except LabError as fault:
             # The stream is of no more use; the next cell opens a new one.
             self._hang_up(key.name)
             return fault, {}
@@ -142,7 +149,7 @@ class Runner:
         return session
 
     def _hang_up(self, name: str) -> None:
-        with suppress(LabError, OSError):
+        with suppress(LabError, OSError, KeyError):
             self._sessions.pop(name)[1].close()
 
 
@@ -166,7 +173,7 @@ def problem_of(lab: Lab, settings: Settings) -> Problem:
         if key not in _problems:
             solved = scenarios.solve(lab, lab.seed if settings.seed is None else settings.seed)
             by_oracle = settings.oracle_only or settings.seed is not None
-            _problems[key] = solved if by_oracle else scenarios.recorded(lab, solved)
+            _problems[key] = solved if by_oracle else expected.recorded(lab, solved)
         return _problems[key]
 
 

@@ -158,6 +158,37 @@ class DataModel(Strict):
     columns: Annotated[tuple[NonEmpty, ...], Field(min_length=1)]
 
 
+class RecordedDigest(Strict):
+    """Digest of one cell's outputs, and everything that its bits depend on."""
+
+    implementation: Literal["pytorch", "tf1", "tf2"]
+    environment: str
+    device: Literal["cpu", "cuda"]
+    profile: Literal["portable", "native"]
+    lock: str
+    hardware: str | None = None
+    digest: str
+
+
+class RecordedOutput(Strict):
+    """Oracle values of one output: flat, in C order."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    values: tuple[float | int | str, ...]
+
+
+class ExpectedModel(Strict):
+    """A whole expected.json."""
+
+    schema_version: Literal[1]
+    lab: str
+    seed: int
+    inputs: str
+    outputs: dict[str, RecordedOutput | dict[str, RecordedOutput]]
+    digests: tuple[RecordedDigest, ...]
+
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -169,6 +200,8 @@ def parse_toml(path: Path, model: type[M], *, shown: str) -> M:
         raise CatalogError("the file is missing", where=shown) from None
     except UnicodeDecodeError as fault:
         raise CatalogError("not UTF-8 text", where=shown, why=str(fault)) from None
+    except (OSError, RecursionError) as fault:
+        raise CatalogError("cannot be read", where=shown, why=str(fault)) from None
     except tomllib.TOMLDecodeError as fault:
         raise CatalogError("not valid TOML", where=shown, why=str(fault)) from None
     return validate(document, model, shown=shown)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from paritylab import catalog
 from paritylab.accept import accept
+from paritylab.expected import read_expected
 from paritylab.matrix import Selection, cells
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.scenarios import read_expected
 
 
 def result(cell: Cell, verdict: Verdict, digest: str | None = None) -> CellResult:
@@ -23,6 +23,12 @@ def result(cell: Cell, verdict: Verdict, digest: str | None = None) -> CellResul
         digest=digest,
         message="y[3]: expected 1.0, got 2.0",
     )
+
+
+def locked(cell: Cell) -> Cell:
+    """The cell in an environment that has a lock."""
+    stack = replace(cell.environment.stacks["cpu"], lock_digest="1" * 64)
+    return replace(cell, environment=replace(cell.environment, stacks={"cpu": stack}))
 
 
 def test_refuses_while_one_implementation_disagrees(project: Path) -> None:
@@ -41,7 +47,7 @@ def test_digests_are_recorded_kept_for_cells_not_run_and_replaced_by_new_ones(
     project: Path,
 ) -> None:
     """A machine that cannot run an environment does not erase its digests."""
-    chosen = cells(catalog.load(project), Selection())
+    chosen = [locked(cell) for cell in cells(catalog.load(project), Selection())]
     lab = chosen[0].lab
     green = [result(chosen[0], Verdict.CLOSE, "a" * 64), result(chosen[2], Verdict.CLOSE, "b" * 64)]
     accept(lab, [chosen[0], chosen[2]], green).write()
@@ -51,6 +57,13 @@ def test_digests_are_recorded_kept_for_cells_not_run_and_replaced_by_new_ones(
     acceptance.write()
     entries = {e.implementation: e.digest for e in read_expected(lab).digests}
     assert entries == {"pytorch": "c" * 64, "tf2": "b" * 64}
+
+
+def test_what_has_no_lock_is_not_recorded(project: Path) -> None:
+    """Bits of an interpreter that nobody can have again are no evidence."""
+    chosen = cells(catalog.load(project), Selection())
+    accept(chosen[0].lab, [chosen[0]], [result(chosen[0], Verdict.CLOSE, "a" * 64)]).write()
+    assert read_expected(chosen[0].lab).digests == ()
 
 
 def test_accepting_twice_changes_nothing(project: Path) -> None:

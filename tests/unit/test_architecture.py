@@ -68,14 +68,15 @@ def test_engines_know_nothing_of_labs_runners_or_reports() -> None:
     """An engine moves jobs; it does not know what they mean."""
     for path in (SOURCE / "engines").glob("*.py"):
         above = {"catalog", "matrix", "scenarios", "compare", "runner", "report", "plan", "cli"}
-        assert not imports_of(path) & above, path.name
+        assert not {name.split(".")[0] for name in imports_of(path)} & above, path.name
 
 
 def test_nothing_but_the_front_ends_imports_the_front_ends() -> None:
     """cli and pytest_plugin are the outermost ring."""
     for path in MODULES:
-        if module_name(path) not in ("cli", "pytest_plugin", "__main__"):
-            assert not imports_of(path) & {"cli", "pytest_plugin"}, path.name
+        if module_name(path).split(".")[0] not in ("cli", "pytest_plugin", "__main__"):
+            tops = {name.split(".")[0] for name in imports_of(path)}
+            assert not tops & {"cli", "pytest_plugin"}, path.name
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)

@@ -26,6 +26,7 @@ BROKEN = {
     "lab-empty-readme": ["labs/double/README.md", "lesson"],
     "lab-missing-oracle": ["labs/double/scenario.py", "`oracle` is missing", "`orakle`"],
     "lab-not-utf8": ["labs/double/lab.toml", "UTF-8"],
+    "lab-readme-not-utf8": ["labs/double/README.md", "UTF-8"],
     "environment-unknown-key": ["environments/tiny/environment.toml: ", "titel", "`title`"],
     "environment-base-without-digest": ["devices.cpu.base", "python:latest"],
     "environment-silent-about-tf1": ["implementations.tf1", "required key is missing"],

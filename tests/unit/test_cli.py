@@ -57,6 +57,9 @@ def paritylab(
         (["run", "--device", "cuda"], "none of the chosen environments has that device"),
         (["run", "--nonsense"], "No such option"),
         (["show", "nothing"], "unknown lab `nothing`"),
+        (["images", "context", "tiny", "out", "--device", "cuda"], "has the device cuda"),
+        (["run", "--seed", "-1"], "greater than or equal to 0"),
+        (["plot", "nothing.json"], "is no results.json"),
         (["lock", "nowhere"], "unknown environment `nowhere`"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from paritylab import catalog
 from paritylab.accept import accept
 from paritylab.engines.here import HereEngine
-from paritylab.errors import CatalogError
+from paritylab.errors import CatalogError, EngineError
 from paritylab.matrix import Selection, cells
 from paritylab.mutants import hunt, read_mutants
 
@@ -48,6 +48,28 @@ def test_caught_and_missed_faults_are_told_apart(project: Path, tmp_path: Path) 
         ("wrong sign", True),
         ("no fault at all", False),
     ]
+
+
+def test_a_cell_that_is_red_anyway_catches_nothing(project: Path, tmp_path: Path) -> None:
+    """Without a sound baseline every fault would look caught."""
+    (project / "labs/double/mutants.toml").write_text(CAUGHT)
+    source = project / "labs/double/pytorch.py"
+    source.write_text(source.read_text().replace('"rounds": inputs["rounds"]', '"rounds": 5'))
+    loaded = catalog.load(project)
+    lab = loaded.labs["double"]
+    accept(lab, [], []).write()
+    engine = HereEngine()
+    try:
+        with pytest.raises(EngineError, match="is diverged without a fault"):
+            hunt(
+                read_mutants(lab),
+                cells(loaded, Selection()),
+                engine,
+                folder=tmp_path / "mutants",
+                done=lambda _: None,
+            )
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,22 @@ def test_xdist_processes_share_one_worker(labs: Path) -> None:
     assert (labs.parent / "torch.py.log").read_text() == "x"
 
 
+def test_a_run_in_which_no_cell_ran_is_not_green(labs: Path) -> None:
+    """Skips alone prove nothing: `nox -s lab` must not be green for them."""
+    (labs.parent / "torch.py").unlink()
+    done = run(labs)
+    assert "2 cells: 2 unsupported" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1
+
+
 def test_wrong_input_exits_with_2_and_starts_nothing(labs: Path) -> None:
     """A typo is answered before any worker starts, without a traceback."""
-    done = run(labs, "--lab", "duoble")
-    assert done.returncode == 2
-    assert "did you mean `double`?" in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    for arguments, said in (
+        (["--lab", "duoble"], "did you mean `double`?"),
+        (["--seed", "-1"], "seed -1 is out of range"),
+        ([f"--results={labs}"], "is a folder"),
+    ):
+        done = run(labs, *arguments)
+        assert done.returncode == 2
+        assert said in done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr

@@ -11,11 +11,13 @@ from paritylab import catalog
 from paritylab.accept import accept
 from paritylab.digest import digest
 from paritylab.engines.here import HereEngine
+from paritylab.fleet import LocalFleet
 from paritylab.judge import judge
 from paritylab.matrix import Selection, cells
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.runner import Settings, problem_of, run_all
-from paritylab.scenarios import Problem, RecordedDigest
+from paritylab.runner import Runner, Settings, problem_of, run_all
+from paritylab.scenarios import Problem
+from paritylab.schema import RecordedDigest
 from paritylab.wire import JobResult
 
 
@@ -156,6 +158,21 @@ def test_the_whole_fixture_matrix_runs_on_a_real_worker(project: Path, *, cold: 
     x = np.random.RandomState(0).rand(3).astype(np.float32)
     by_hand = digest({"doubled": 2 * x, "rounds": 1, "style": "eager"})
     assert results[0].digest == by_hand
+
+
+def test_a_worker_that_dies_costs_the_other_cells_nothing(project: Path) -> None:
+    """A cell whose worker was killed under it runs again on a new one."""
+    loaded = catalog.load(project)
+    accept(loaded.labs["double"], [], []).write()
+    cell = cells(loaded, Selection(implementations=("pytorch",)))[0]
+    engine = HereEngine()
+    try:
+        with LocalFleet(engine) as fleet, Runner(engine, fleet, Settings()) as runner:
+            assert runner.run(cell).verdict is Verdict.CLOSE
+            engine.stop(fleet.endpoint(cell.worker_key("portable")))
+            assert runner.run(cell).verdict is Verdict.CLOSE
+    finally:
+        engine.close()
 
 
 def test_one_broken_lab_leaves_the_others_green(project: Path) -> None:

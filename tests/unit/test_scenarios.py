@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paritylab import catalog, scenarios
+from paritylab import catalog, expected, scenarios
 from paritylab.accept import accept
 from paritylab.errors import CatalogError
 from paritylab.model import Lab
@@ -26,7 +26,7 @@ def accepted(project: Path) -> Lab:
 
 def recorded(lab: Lab) -> scenarios.Problem:
     """The problem as a run sees it."""
-    return scenarios.recorded(lab, scenarios.solve(lab, lab.seed))
+    return expected.recorded(lab, scenarios.solve(lab, lab.seed))
 
 
 def test_solve_gives_inputs_and_the_oracle_answer_of_each_implementation(project: Path) -> None:
@@ -81,6 +81,7 @@ def test_a_per_implementation_value_concerns_only_its_implementation(project: Pa
         ('"dtype": "float32"', '"dtype": "float64"', r"outputs.doubled: is float64"),
         ('"rounds":', '"round":', r"expected.json: outputs: holds doubled, round, style"),
         ('"values": [1]', '"values": [1, 2]', r"outputs.rounds: 2 values for shape \[\]"),
+        ('"values": [1]', '"values": [1.00001]', r"outputs.rounds: a value is no number"),
         ('"values": [1]', '"values": [1e999]', r"not valid JSON|finite"),
     ],
 )
@@ -119,6 +120,11 @@ def test_a_json_bomb_is_no_crash(project: Path) -> None:
         ("return {**GOOD, 'doubled': np.full(3, np.nan)}", "not finite"),
         ("return {**GOOD, 'doubled': np.zeros(3, np.float32)}", "float32, not float64"),
         ("return {**GOOD, 'style': 'eager'}", "must be a dict with keys pytorch, tf1, tf2"),
+        ("return {**GOOD, 'rounds': 2.9999}", "float64 does not fit int64"),
+        ("return {**GOOD, 'rounds': 2**70}", "`rounds` is no int64"),
+        ("return {**GOOD, 'doubled': None}", r"shape \[\], lab.toml declares"),
+        ("return {**GOOD, 'doubled': [[1.0], [1.0, 2.0]]}", "`doubled` is no float32"),
+        ("import sys; sys.exit(0)", "oracle\\(inputs\\) failed"),
     ],
 )
 def test_a_wrong_oracle_is_refused(project: Path, body: str, message: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from paritylab.engines.streams import SocketChannel
-from paritylab.errors import WorkerError
+from paritylab.errors import HungUpError, WorkerError
 from paritylab.frames import reader
 from paritylab.model import Limits
 from paritylab.wire import Job, JobResult, Session, decode_result, encode_job
@@ -83,7 +83,7 @@ def stream(data: bytes) -> Callable[[int], bytes]:
         part = data[position : position + size]
         position += size
         if len(part) < size:
-            raise WorkerError("the worker hung up")
+            raise HungUpError("the worker hung up")
         return part
 
     return read

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from paritylab.errors import EXIT_INPUT, EXIT_INTERRUPTED, LabError
+from paritylab.errors import EXIT_ENGINE, EXIT_INPUT, EXIT_INTERRUPTED, LabError
 from paritylab.matrix import Selection
 
 app = typer.Typer(
@@ -82,6 +82,11 @@ def run_app() -> None:
         code = fault.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
+    except OSError as fault:
+        err.print(
+            f"{fault.filename or 'this machine'}: {fault.strerror}", style="red", markup=False
+        )
+        code = EXIT_ENGINE
     except Exception as fault:
         # Usage errors of the command line; Typer vendors its base class under a private name.
         if not hasattr(fault, "show"):

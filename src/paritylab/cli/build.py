@@ -13,6 +13,7 @@ from paritylab import bases, catalog, images, venvs
 from paritylab.cli.app import Base, Device, Environments, app, err, out
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.sandbox import sweep
+from paritylab.errors import UsageError
 from paritylab.images import ImageRow
 from paritylab.locking import lock_all
 from paritylab.model import Environment
@@ -45,7 +46,10 @@ app.add_typer(image_commands, name="images")
 
 def _with_device(environments: list[str] | None, device: str) -> list[Environment]:
     loaded = catalog.load(catalog.find_root(), environments=environments or ())
-    return [one for one in loaded.environments.values() if device in one.stacks]
+    found = [one for one in loaded.environments.values() if device in one.stacks]
+    if not found:
+        raise UsageError(f"no chosen environment has the device {device}", fix="paritylab list")
+    return found
 
 
 @image_commands.command("build")

@@ -26,7 +26,7 @@ def list_everything() -> None:
     loaded = catalog.load(catalog.find_root())
     labs = Table("lab", "title", "outputs", title="Labs", title_justify="left")
     for lab in loaded.labs.values():
-        labs.add_row(lab.slug, lab.title, ", ".join(lab.outputs))
+        labs.add_row(lab.slug, escape(lab.title), ", ".join(lab.outputs))
     environments = Table(
         "environment",
         "title",
@@ -40,7 +40,7 @@ def list_everything() -> None:
         runs = [n for n, support in environment.support.items() if not support.unsupported]
         environments.add_row(
             environment.name,
-            environment.title,
+            escape(environment.title),
             environment.python,
             ", ".join(environment.stacks),
             ", ".join(runs),
@@ -73,7 +73,7 @@ def matrix(
     else:
         table = Table("cell", "runs")
         for cell in cells:
-            table.add_row(cell.id, "yes" if not cell.unsupported else cell.unsupported)
+            table.add_row(cell.id, escape(cell.unsupported or "yes"))
         out.print(table)
 
 
@@ -105,7 +105,9 @@ def pages() -> None:
     root = catalog.find_root()
     for path, text in generated(catalog.load(root)).items():
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        partial = path.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
         out.print(f"written: {path.relative_to(root)}")
 
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from paritylab import report
@@ -26,7 +27,7 @@ from paritylab.cli.app import (
     selection,
 )
 from paritylab.cli.live import engine_for, progress_over
-from paritylab.errors import EXIT_RED
+from paritylab.errors import EXIT_RED, EngineError
 from paritylab.hardware import cpu_model
 from paritylab.model import PROFILES, Verdict
 from paritylab.mutants import hunt, read_mutants
@@ -54,6 +55,8 @@ def calibrate(
     cells = cells_of(options)
     with engine_for(cells, options) as opened, progress_over(len(cells) * seeds * 2) as done:
         found = measure(cells, opened, seeds=range(seeds), profiles=PROFILES, done=done)
+    if not found:
+        raise EngineError(f"no cell of {lab} ran here", fix=f"paritylab matrix --lab {lab}")
     title = f"{lab}: {seeds} seeds, profiles {' and '.join(PROFILES)}"
     measured = spreads(cells[0].lab.outputs.values(), found)
     out.print(_spread_table(measured, title))
@@ -95,7 +98,9 @@ def mutants(
         # The cell that proves the verdict: a red one if caught, else the one that stayed green.
         proof = next((r for r in ran if r.verdict.green is not outcome.caught), None)
         said = f"{proof.verdict} on {proof.environment}: {proof.message}" if proof else ""
-        table.add_row(outcome.mutant.id, "yes" if outcome.caught else "NO", said[:90])
+        table.add_row(
+            escape(outcome.mutant.id), "yes" if outcome.caught else "NO", escape(said[:90])
+        )
     out.print(table)
     caught = sum(outcome.caught for outcome in outcomes)
     score = caught / len(outcomes) if outcomes else 0.0

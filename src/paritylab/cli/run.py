@@ -40,7 +40,8 @@ def run(
     base: Base = "auto",
     profile: Profile = "portable",
     seed: Annotated[
-        int | None, typer.Option(help="Other inputs; judged by the oracle alone.")
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Other inputs; judged by the oracle alone."),
     ] = None,
     cold: Annotated[bool, typer.Option("--cold", help="A fresh worker for every cell.")] = False,
     strict_bits: Annotated[
@@ -65,6 +66,8 @@ def run(
         base=base,
     )
     cells = cells_of(options)
+    if results:
+        report.check_writable(results)
     found, images = _run(cells, options, jobs)
     out.print(report.summary(found))
     if results:
@@ -109,10 +112,11 @@ def accept(
     refused = False
     for one in {cell.lab.slug: cell.lab for cell in cells}.values():
         acceptance = accept_lab(one, cells, results)
-        if acceptance.refused:
+        ran = [r for r in results if r.lab == one.slug and r.verdict is not Verdict.UNSUPPORTED]
+        if acceptance.refused or not ran:
             refused = True
             err.print(f"{one.slug}: refused, expected.json stays as it was", style="bold red")
-            for line in acceptance.refused:
+            for line in acceptance.refused or ("no cell of it ran here: nothing agreed",):
                 err.print(f"  {line}", markup=False)
             continue
         out.print(f"{one.slug}: {len(acceptance.diff) or 'no'} lines of difference", style="bold")

@@ -19,7 +19,7 @@ from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.multiplex import MultiplexedChannel, raw_socket
 from paritylab.engines.sandbox import GONE, HOME, Container, sweep
 from paritylab.engines.streams import START_SECONDS, await_ready, start_message
-from paritylab.errors import EngineError, WorkerError
+from paritylab.errors import EngineError, HungUpError, WorkerError
 from paritylab.model import Environment, WorkerKey
 
 PYTHON = "/opt/venv/bin/python"
@@ -225,7 +225,6 @@ class DockerEngine:
         try:
             channel.write(message, deadline=deadline)
             await_ready(lambda size: channel.read(size, deadline=deadline), key)
-        except WorkerError as fault:
-            if "hung up" in fault.what and channel.last_words:
-                fault.why = channel.last_words
+        except HungUpError as fault:
+            fault.why = channel.last_words or fault.why
             raise

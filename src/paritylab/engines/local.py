@@ -27,7 +27,7 @@ from paritylab.engines.streams import (
     connect_unix,
     start_message,
 )
-from paritylab.errors import EngineError, WorkerError
+from paritylab.errors import EngineError, HungUpError, WorkerError
 from paritylab.model import WorkerKey
 
 _STOP_SECONDS = 15.0
@@ -105,7 +105,7 @@ class LocalWorker:
 
     def _explained(self, fault: WorkerError) -> WorkerError:
         """Add what the process printed last when it went without a word of its own."""
-        if "hung up" not in fault.what:
+        if not isinstance(fault, HungUpError):
             return fault
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)

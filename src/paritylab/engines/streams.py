@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from paritylab import worker
-from paritylab.errors import WorkerError
+from paritylab.errors import HungUpError, WorkerError
 from paritylab.frames import Hello
 from paritylab.model import WorkerKey
 from paritylab.wire import read_hello
@@ -34,7 +34,7 @@ class SocketChannel:
         except TimeoutError:
             raise
         except OSError as fault:
-            raise WorkerError("the worker hung up while it was sent something") from fault
+            raise HungUpError("the worker hung up while it was sent something") from fault
 
     def read(self, size: int, *, deadline: float) -> bytes:
         """See Channel."""
@@ -42,7 +42,7 @@ class SocketChannel:
         while len(data) < size:
             part = self._some(min(size - len(data), _CHUNK), deadline)
             if not part:
-                raise WorkerError(
+                raise HungUpError(
                     "the worker hung up",
                     why="it was killed, ran out of memory, or the implementation killed it",
                 )
