@@ -18,7 +18,7 @@ from paritylab.runner import Settings, run_all, worker_keys
 from paritylab.wire import Session
 
 Tell = Callable[[str], None]
-WARM_PASSES = 5  # a warm cell is short: each repeat times this many passes over the cells
+WARM_PASSES = 10  # a warm cell is short: each repeat times this many passes over the cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +42,37 @@ class Figure:
 def measure(
     cells: Sequence[Cell], engine: Engine, *, jobs: int, repeats: int, tell: Tell
 ) -> list[Figure]:
-    """Measure both figures for the supported ``cells``; every cell must be green.
+    """Measure the supported ``cells`` lab by lab and as a whole; every cell must be green.
 
-    Raises EngineError when one is not: a fast wrong answer is no figure.
+    A lab whose programs compute little shows what a warm worker saves; the mix also what computing
+    costs either way. Raises EngineError when a cell is red: a fast wrong answer is no figure.
     """
     runnable = [cell for cell in cells if not cell.unsupported]
-    warm = [_warm_rate(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
-    cold = [_cold_rate(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
+    labs = sorted({cell.lab.slug for cell in runnable})
+    groups = {lab: [cell for cell in runnable if cell.lab.slug == lab] for lab in labs}
+    figures = []
+    warm: dict[str, list[float]] = {lab: [] for lab in labs}
+    cold: dict[str, list[float]] = {lab: [] for lab in labs}
+    for _ in range(repeats):
+        for lab, group in groups.items():
+            warm[lab].append(_warm_seconds(group, engine, jobs, tell=tell))
+            cold[lab].append(_cold_seconds(group, engine, jobs, tell=tell))
+    for lab in labs:
+        name = f"{lab}: fresh container per cell against warm"
+        figures.append(_figure(name, cold[lab], warm[lab], unit="s/cell", least=20.0))
+    mixed = [
+        [
+            sum(times[lab][i] * len(groups[lab]) for lab in labs) / len(runnable)
+            for i in range(repeats)
+        ]
+        for times in (cold, warm)
+    ]
+    name = f"all {len(labs)} labs: fresh container per cell against warm"
+    figures.append(_figure(name, *mixed, unit="s/cell", least=20.0))
     floor = [_floor(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
     wall = [_wall(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
-    return [
-        _figure("warm cells against a fresh worker each", warm, cold, unit="cells/s", least=20.0),
-        _figure("whole matrix against its floor", wall, floor, unit="s", most=1.4),
-    ]
+    figures.append(_figure("whole matrix against its floor", wall, floor, unit="s", most=1.4))
+    return figures
 
 
 def _figure(  # noqa: PLR0913 - one fact each
@@ -81,26 +99,25 @@ def _figure(  # noqa: PLR0913 - one fact each
     )
 
 
-def _warm_rate(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
-    """Cells per second once every worker is up and has answered each cell once."""
+def _warm_seconds(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
+    """Wall seconds per cell once every worker is up and has answered each cell once."""
     with LocalFleet(engine) as fleet:
         many = list(cells) * WARM_PASSES
         _all_green(run_all(cells, engine, Settings(), jobs=jobs, fleet=fleet))
         begun = time.monotonic()
         _all_green(run_all(many, engine, Settings(), jobs=jobs, fleet=fleet))
-        rate = len(many) / (time.monotonic() - begun)
-    tell(f"warm: {rate:.2f} cells/s")
-    return rate
+        seconds = (time.monotonic() - begun) / len(many)
+    tell(f"{cells[0].lab.slug}, warm: {seconds:.3f} s per cell")
+    return seconds
 
 
-def _cold_rate(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
-    """Cells per second with a fresh worker (and container) for each."""
+def _cold_seconds(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
+    """Wall seconds per cell with a fresh worker (and container) for each."""
     begun = time.monotonic()
-    results = run_all(cells, engine, Settings(cold=True), jobs=jobs)
-    rate = len(cells) / (time.monotonic() - begun)
-    _all_green(results)
-    tell(f"cold: {rate:.2f} cells/s")
-    return rate
+    _all_green(run_all(cells, engine, Settings(cold=True), jobs=jobs))
+    seconds = (time.monotonic() - begun) / len(cells)
+    tell(f"{cells[0].lab.slug}, cold: {seconds:.3f} s per cell")
+    return seconds
 
 
 def _floor(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:

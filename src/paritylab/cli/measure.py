@@ -141,8 +141,8 @@ def _speed_table(figures: list[Figure], title: str) -> Table:
     for one in figures:
         table.add_row(
             one.name,
-            f"{one.numerator:.2f} {one.unit}",
-            f"{one.denominator:.2f} {one.unit}",
+            f"{one.numerator:.3f} {one.unit}",
+            f"{one.denominator:.3f} {one.unit}",
             f"{one.ratio:.2f}x",
             f"{one.spread:.0%}",
             one.target,
