@@ -72,8 +72,14 @@ class LocalFleet:
         Starts that have not begun are dropped; one that is under way is not waited for.
         """
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for future in self._started.values():
-            future.add_done_callback(self._stop)
+        started = list(self._started.values())
+        up = [future for future in started if future.done()]
+        for future in started:
+            if future not in up:
+                future.add_done_callback(self._stop)
+        # Ending a worker is mostly waiting for it: all at once.
+        with ThreadPoolExecutor(max(1, len(up))) as pool:
+            list(pool.map(self._stop, up))
 
     def _stop(self, future: Future[Endpoint | Unavailable | LabError]) -> None:
         if future.cancelled() or future.exception():
