@@ -4,6 +4,9 @@ LabError
 ├── UsageError            2   the command line, or a name on it, is wrong
 ├── CatalogError          2   a file of labs/ or environments/ is wrong
 ├── LockError             2   a lock is missing, foreign or does not match its .in file
+├── JournalError          2   a journal is missing, foreign, broken or in use
+├── BundleError           2   an evidence bundle is corrupt, foreign or does not verify
+├── SubmissionError       2   the folder of submissions, or a rubric's use, is wrong
 ├── EngineError           3   the engine cannot run cells
 │   ├── DockerError       3   the Docker engine does not answer, refuses or fails
 │   ├── InterpreterError  3   the Python that an environment needs is not on this machine
@@ -67,6 +70,24 @@ class CatalogError(LabError):
 
 class LockError(LabError):
     """A lock is missing, was not written by us, or does not match its input."""
+
+    exit_code = EXIT_INPUT
+
+
+class JournalError(LabError):
+    """A journal is missing, was begun with other facts, is broken or in use."""
+
+    exit_code = EXIT_INPUT
+
+
+class BundleError(LabError):
+    """An evidence bundle is corrupt, from a newer schema, or does not verify."""
+
+    exit_code = EXIT_INPUT
+
+
+class SubmissionError(LabError):
+    """The folder of submissions cannot be graded as it is."""
 
     exit_code = EXIT_INPUT
 

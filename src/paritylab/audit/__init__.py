@@ -1,0 +1,1 @@
+"""Reproducibility audits: variations, tiers, evidence bundles and their differences."""

@@ -1,0 +1,1 @@
+"""Graded assignments: from a lab to starter files, from submissions to a gradebook."""

@@ -1,0 +1,1 @@
+"""One family of self-contained HTML pages: run report, feedback, instructor's page, audit."""
