@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from paritylab.contract import check_sources
+from paritylab.contract import check_rubric, check_sources
 from paritylab.errors import CatalogError, LabError, UsageError, nearest
 from paritylab.locks import lock_digest, parse_lock
 from paritylab.model import (
@@ -32,6 +32,7 @@ from paritylab.schema import (
     EnvironmentModel,
     ImplementationModel,
     LabModel,
+    OutputModel,
     StackModel,
     parse_toml,
 )
@@ -154,31 +155,45 @@ def _lab(folder: Path, root: Path) -> Lab:
     shown = str(folder.relative_to(root) / "lab.toml")
     model = parse_toml(folder / "lab.toml", LabModel, shown=shown)
     written = {str(name): table for name, table in model.implementations.items()}
-    lab = Lab(
-        slug=_slug(folder, root),
+    implementations = {
+        name: _lab_implementation(folder, name, written.get(name), shown)
+        for name in IMPLEMENTATIONS
+    }
+    lab = lab_of(model, _slug(folder, root), folder, implementations)
+    check_rubric(lab, root, shown)
+    check_sources(lab)
+    return lab
+
+
+def lab_of(
+    model: LabModel, slug: str, folder: Path, implementations: Mapping[str, LabImplementation]
+) -> Lab:
+    """Return the frozen lab that a validated lab.toml describes."""
+    return Lab(
+        slug=slug,
         folder=folder,
         title=model.title,
         guide=model.guide,
         seed=model.seed,
         stages=model.stages,
         cpu_bits=model.cpu_bits,
-        outputs={
-            name: OutputSpec(
-                name=name,
-                compare=Comparison(output.compare),
-                **output.model_dump(exclude={"compare"}),
-            )
-            for name, output in model.outputs.items()
-        },
-        implementations={
-            name: _lab_implementation(folder, name, written.get(name), shown)
-            for name in IMPLEMENTATIONS
-        },
+        outputs={name: _output(name, output) for name, output in model.outputs.items()},
+        implementations=implementations,
         limits=Limits(**model.limits.model_dump()),
         claims=tuple(Claim(**claim.model_dump()) for claim in model.claims),
+        rubric=model.grading.rubric() if model.grading else None,
     )
-    check_sources(lab)
-    return lab
+
+
+def _output(name: str, model: OutputModel) -> OutputSpec:
+    compare = Comparison(model.compare)
+    usual = 0.0 if compare is Comparison.MEASURED else 1.0
+    return OutputSpec(
+        name=name,
+        compare=compare,
+        points=usual if model.points is None else model.points,
+        **model.model_dump(exclude={"compare", "points"}),
+    )
 
 
 def _lab_implementation(

@@ -24,6 +24,31 @@ def check_sources(lab: Lab) -> None:
         )
 
 
+def check_rubric(lab: Lab, root: Path, shown: str) -> None:
+    """Raise CatalogError, with its key, where a rubric asks for what the lab does not have."""
+    if lab.rubric is None:
+        return
+    for name in lab.rubric.implementations:
+        reason = lab.implementations[name].unsupported
+        if reason:
+            raise CatalogError(
+                f"{name} is declared unsupported",
+                where=f"{shown}: grading.implementations",
+                why=reason,
+            )
+    environments = [path.parent.name for path in root.glob("environments/*/environment.toml")]
+    if lab.rubric.environment not in environments:
+        raise CatalogError(
+            f"unknown environment `{lab.rubric.environment}`",
+            where=f"{shown}: grading.environment",
+            why=nearest(lab.rubric.environment, environments),
+        )
+    if not any(spec.points for spec in lab.outputs.values()):
+        raise CatalogError(
+            "no output has points", where=f"{shown}: outputs", why="there is a [grading] table"
+        )
+
+
 def _text(path: Path, shown: str) -> str:
     try:
         return path.read_text(encoding="utf-8")

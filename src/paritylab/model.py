@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from paritylab.rubric import Rubric
+
 IMPLEMENTATIONS = ("pytorch", "tf1", "tf2")
 DEVICES = ("cpu", "cuda")
 PROFILES = ("portable", "native")
@@ -54,7 +56,8 @@ class OutputSpec:
     finiteness only, and are no part of the digest; ``steps`` says that axis 0 counts training
     steps; ``per_implementation`` that the oracle expects a value of its own from each
     implementation; ``bits`` False that the last bits differ between machines by nature (a compiler
-    that may be there or not), so that they are no part of the digest.
+    that may be there or not), so that they are no part of the digest; ``partial`` that a graded
+    curve earns the share of its points that its steps before the first divergence are.
     """
 
     name: str
@@ -68,6 +71,7 @@ class OutputSpec:
     bits: bool
     why: str
     points: float
+    partial: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +127,7 @@ class Lab:
     implementations: Mapping[str, LabImplementation]
     limits: Limits
     claims: tuple[Claim, ...]
+    rubric: Rubric | None
 
     @property
     def scenario(self) -> Path:

@@ -13,7 +13,8 @@ from paritylab.engines.base import Engine
 from paritylab.errors import CatalogError, EngineError
 from paritylab.model import Cell, CellResult, Lab, LabImplementation, Verdict
 from paritylab.runner import Settings, run_all
-from paritylab.schema import Strict, parse_toml
+from paritylab.schema import parse_toml
+from paritylab.strict import Strict
 
 Text = Annotated[str, Field(min_length=1)]
 

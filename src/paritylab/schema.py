@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from paritylab.errors import CatalogError, nearest
+from paritylab.rubricmodel import GradingModel
+from paritylab.strict import Name, NonEmpty, Strict
 
-NonEmpty = Annotated[str, Field(min_length=1)]
 DTYPES = (
     "bool",
     "uint8",
@@ -26,12 +27,6 @@ DTYPES = (
 )
 
 
-class Strict(BaseModel):
-    """Unknown keys are errors; nothing changes after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 class OutputModel(Strict):
     """``[outputs.<name>]`` of a lab.toml."""
 
@@ -44,7 +39,16 @@ class OutputModel(Strict):
     per_implementation: bool = False
     bits: bool = True
     why: str = ""
-    points: Annotated[float, Field(ge=0)] = 1.0
+    points: Annotated[float, Field(ge=0)] | None = None
+    partial: bool = False
+
+    @model_validator(mode="after")
+    def _points_are_for_what_is_compared(self) -> OutputModel:
+        if self.compare == "measured" and self.points:
+            raise ValueError("a measured output has no right value, so it takes no points")
+        if self.partial and not self.steps:
+            raise ValueError("`partial` shares points by steps: it needs `steps = true`")
+        return self
 
     @model_validator(mode="after")
     def _tolerance_has_a_reason(self) -> OutputModel:
@@ -94,8 +98,9 @@ class LabModel(Strict):
     cpu_bits: bool = False
     limits: LimitsModel = LimitsModel()
     outputs: Annotated[dict[str, OutputModel], Field(min_length=1)]
-    implementations: dict[Literal["pytorch", "tf1", "tf2"], ImplementationModel] = {}
+    implementations: dict[Name, ImplementationModel] = {}
     claims: tuple[ClaimModel, ...] = ()
+    grading: GradingModel | None = None
 
 
 class StackModel(Strict):
@@ -161,7 +166,7 @@ class DataModel(Strict):
 class RecordedDigest(Strict):
     """Digest of one cell's outputs, and everything that its bits depend on."""
 
-    implementation: Literal["pytorch", "tf1", "tf2"]
+    implementation: Name
     environment: str
     device: Literal["cpu", "cuda"]
     profile: Literal["portable", "native"]
