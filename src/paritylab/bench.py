@@ -1,23 +1,34 @@
-"""Speed as ratios from one run on one machine: warm against cold, the matrix against its floor.
+"""Speed as ratios from one run on one machine: warm cells against what people do otherwise.
+
+``docker run`` per cell is a plain script in a fresh container (``plainrun``); ``--cold`` is our own
+worker, started for one cell only.
 
 Every figure is a median over repeats; times are seconds of wall time.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import cast
 
+from paritylab.compare import compare
 from paritylab.engines.base import Engine
+from paritylab.engines.docker import DockerEngine
+from paritylab.engines.dockerclient import open_client
 from paritylab.errors import EngineError
 from paritylab.fleet import LocalFleet
 from paritylab.model import Cell, CellResult
-from paritylab.runner import Settings, run_all, worker_keys
+from paritylab.plainrun import docker_run
+from paritylab.runner import Settings, problem_of, run_all, worker_keys
 from paritylab.wire import Session
 
 Tell = Callable[[str], None]
+TARGETS = {"docker run": 20.0}
 WARM_PASSES = 10  # a warm cell is short: each repeat times this many passes over the cells
 
 
@@ -51,24 +62,24 @@ def measure(
     labs = sorted({cell.lab.slug for cell in runnable})
     groups = {lab: [cell for cell in runnable if cell.lab.slug == lab] for lab in labs}
     figures = []
-    warm: dict[str, list[float]] = {lab: [] for lab in labs}
-    cold: dict[str, list[float]] = {lab: [] for lab in labs}
+    ways = {"warm": _warm_seconds, "--cold": _cold_seconds}
+    if engine.name == "docker":
+        ways["docker run"] = _plain_seconds
+    times: dict[str, dict[str, list[float]]] = {way: {lab: [] for lab in labs} for way in ways}
     for _ in range(repeats):
         for lab, group in groups.items():
-            warm[lab].append(_warm_seconds(group, engine, jobs, tell=tell))
-            cold[lab].append(_cold_seconds(group, engine, jobs, tell=tell))
-    for lab in labs:
-        name = f"{lab}: fresh container per cell against warm"
-        figures.append(_figure(name, cold[lab], warm[lab], unit="s/cell", least=20.0))
-    mixed = [
-        [
-            sum(times[lab][i] * len(groups[lab]) for lab in labs) / len(runnable)
+            for way, seconds in ways.items():
+                times[way][lab].append(seconds(group, engine, jobs, tell=tell))
+    for by_lab in times.values():
+        by_lab[f"all {len(labs)} labs"] = [
+            sum(by_lab[lab][i] * len(groups[lab]) for lab in labs) / len(runnable)
             for i in range(repeats)
         ]
-        for times in (cold, warm)
-    ]
-    name = f"all {len(labs)} labs: fresh container per cell against warm"
-    figures.append(_figure(name, *mixed, unit="s/cell", least=20.0))
+    for way in sorted(ways.keys() - {"warm"}, reverse=True):
+        least = TARGETS.get(way, 0.0)
+        for lab, warm in times["warm"].items():
+            name = f"{lab}: {way} per cell against warm"
+            figures.append(_figure(name, times[way][lab], warm, unit="s/cell", least=least))
     floor = [_floor(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
     wall = [_wall(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
     figures.append(_figure("whole matrix against its floor", wall, floor, unit="s", most=1.4))
@@ -82,7 +93,7 @@ def _figure(  # noqa: PLR0913 - one fact each
     *,
     unit: str,
     least: float = 0.0,
-    most: float = float("inf"),
+    most: float = math.inf,
 ) -> Figure:
     top, bottom = statistics.median(over), statistics.median(under)
     ratio = top / bottom
@@ -94,7 +105,7 @@ def _figure(  # noqa: PLR0913 - one fact each
         unit=unit,
         ratio=ratio,
         spread=spread,
-        target=f">= {least:g}x" if least else f"<= {most:g}x",
+        target=f">= {least:g}x" if least else f"<= {most:g}x" if most < math.inf else "",
         met=least <= ratio <= most,
     )
 
@@ -108,6 +119,27 @@ def _warm_seconds(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tel
         _all_green(run_all(many, engine, Settings(), jobs=jobs, fleet=fleet))
         seconds = (time.monotonic() - begun) / len(many)
     tell(f"{cells[0].lab.slug}, warm: {seconds:.3f} s per cell")
+    return seconds
+
+
+def _plain_seconds(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
+    """Wall seconds per cell with a plain ``docker run`` for each; the answers are checked."""
+    engine.prepare(worker_keys(cells, Settings().profile))
+    images = cast(DockerEngine, engine).images
+
+    def one(cell: Cell) -> None:
+        image = images[f"{cell.environment.name}-{cell.device}"]
+        problem = problem_of(cell.lab, Settings())
+        found = docker_run(open_client(), image, cell, problem.inputs)
+        report = compare(found, problem.expected[cell.implementation], cell.lab.outputs)
+        if report.faults or report.divergences:
+            raise EngineError(f"{cell.id}: the plain script's answer is wrong")
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(one, cells))
+    seconds = (time.monotonic() - begun) / len(cells)
+    tell(f"{cells[0].lab.slug}, docker run: {seconds:.3f} s per cell")
     return seconds
 
 

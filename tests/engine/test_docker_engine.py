@@ -20,7 +20,7 @@ import pytest
 from paritylab.engines.base import Endpoint
 from paritylab.engines.docker import DockerEngine, _Box
 from paritylab.engines.dockerclient import open_client
-from paritylab.engines.sandbox import Container, _labels, _owner, _started, remove, sweep
+from paritylab.engines.sandbox import Container, _owner, _started, remove, run_labels, sweep
 from paritylab.errors import DockerError, EngineError, WorkerError
 from paritylab.model import Limits, WorkerKey
 from paritylab.wire import Job, JobResult, Session
@@ -389,9 +389,9 @@ def test_sweep_removes_only_what_is_dead(opened: Opened, monkeypatch: pytest.Mon
     image = client.containers.get(endpoint.place).image.id
 
     def left(**changed: str) -> Container:
-        labels = _labels() | {f"paritylab.{name}": value for name, value in changed.items()}
+        labels = run_labels() | {f"paritylab.{name}": value for name, value in changed.items()}
         with monkeypatch.context() as patch:
-            patch.setattr("paritylab.engines.sandbox._labels", lambda: labels)
+            patch.setattr("paritylab.engines.sandbox.run_labels", lambda: labels)
             return Container(client, image, "cpu")
 
     parent = str(os.getppid())

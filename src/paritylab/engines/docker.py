@@ -84,7 +84,8 @@ class DockerEngine:
 
     ``base`` says where base images come from (``auto``, ``pull``, ``bootstrap``); ``image`` gives
     the image of a stack instead of ``paritylab.images``. Raises DockerError when no engine
-    answers. Removes what dead runs on this machine have left.
+    answers. Removes what dead runs on this machine have left. ``images`` maps each environment and
+    device that was prepared or started (``tf2-cpu``) to the id of its image.
     """
 
     name = "docker"
@@ -95,6 +96,7 @@ class DockerEngine:
         self._base = base
         self._progress = progress or Progress(console=Console(stderr=True), transient=True)
         self._image = image or self._ensured
+        self.images: dict[str, str] = {}
         self._local = threading.local()
         self._boxes: dict[tuple[str, str], _Box] = {}
         self._lock = threading.Lock()
@@ -123,13 +125,13 @@ class DockerEngine:
         stacks = {(k.environment.name, k.device): k for k in keys if not self.unavailable(k)}
         with self._progress:
             for key in stacks.values():
-                self._image(self._client(), key.environment, key.device)
+                self._image_of(key)
 
     def start(self, key: WorkerKey) -> Endpoint:
         """See Engine."""
         box = self._box(key)
         with box.building:  # minutes, perhaps; close() does not wait for it
-            box.image = box.image or self._image(self._client(), key.environment, key.device)
+            box.image = box.image or self._image_of(key)
         with box.lock:
             self._require_open()
             if box.container and not box.container.runs():  # an engine that restarted ended it
@@ -188,6 +190,11 @@ class DockerEngine:
         if not hasattr(self._local, "client"):
             self._local.client = open_client()
         return self._local.client
+
+    def _image_of(self, key: WorkerKey) -> str:
+        image = self._image(self._client(), key.environment, key.device)
+        self.images[f"{key.environment.name}-{key.device}"] = image
+        return image
 
     def _ensured(self, client: Any, environment: Environment, device: str) -> str:
         return images.ensure(client, environment, device, base=self._base, progress=self._progress)

@@ -108,7 +108,8 @@ def _orphaned(labels: dict[str, str]) -> bool:
     return _started(labels.get(_PID, "")) != labels.get(_STARTED)
 
 
-def _labels() -> dict[str, str]:
+def run_labels() -> dict[str, str]:
+    """Labels by which a later run knows whose container this is, and whether that run is dead."""
     me = str(os.getpid())
     return {
         KIND: "run", _RUN: _run(), _OWNER: _owner(), _BOOT: _boot(), _PID: me,
@@ -159,7 +160,7 @@ def _walls(machine: dict[str, Any], device: str) -> dict[str, Any]:
         "user": "0:0",
         "working_dir": HOME,
         "hostname": "lab",
-        "labels": _labels(),
+        "labels": run_labels(),
         "network_mode": "none",
         "read_only": True,
         "tmpfs": {
