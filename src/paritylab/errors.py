@@ -10,6 +10,7 @@ LabError
 ├── EngineError           3   the engine cannot run cells
 │   ├── DockerError       3   the Docker engine does not answer, refuses or fails
 │   ├── InterpreterError  3   the Python that an environment needs is not on this machine
+│   ├── NoGpuError        3   no GPU can be used: none there, lost, or its driver too old
 │   └── WorkerError       3   a worker did not start, died or broke the protocol
 │       └── HungUpError   3   a worker closed its stream
 └── ImageError            3   wheels, base or build failed
@@ -102,6 +103,10 @@ class DockerError(EngineError):
 
 class InterpreterError(EngineError):
     """The Python that an environment needs is not on this machine."""
+
+
+class NoGpuError(EngineError):
+    """No GPU can be used: there is none, it was lost, or its driver is too old."""
 
 
 class WorkerError(EngineError):
