@@ -92,8 +92,14 @@ class Runner:
     def _execute(
         self, cell: Cell, problem: Problem
     ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
-        key = cell.worker_key(self.settings.profile)
-        job = _job(cell, problem, self.settings)
+        return self.execute(
+            cell.worker_key(self.settings.profile), job_of(cell, problem, self.settings)
+        )
+
+    def execute(
+        self, key: WorkerKey, job: Job
+    ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
+        """Run a job on the key's worker; return what came of it and the worker's versions."""
         if self.settings.cold:
             return self._execute_cold(key, job)
         answer = self._execute_warm(key, job)
@@ -177,7 +183,8 @@ def problem_of(lab: Lab, settings: Settings) -> Problem:
         return _problems[key]
 
 
-def _job(cell: Cell, problem: Problem, settings: Settings) -> Job:
+def job_of(cell: Cell, problem: Problem, settings: Settings) -> Job:
+    """A supported cell's work, as a worker is sent it."""
     source = cell.lab.implementations[cell.implementation].source
     if source is None:  # pragma: no cover - such a cell is unsupported and never gets here
         raise WorkerError(f"{cell.id} has no source")

@@ -127,6 +127,10 @@ class DockerEngine:
             for key in stacks.values():
                 self._image_of(key)
 
+    def command(self, key: WorkerKey) -> list[str]:  # noqa: ARG002 - one for all keys
+        """Return what runs in the container as a worker."""
+        return [PYTHON, "-s", "-c", worker.BOOT]
+
     def start(self, key: WorkerKey) -> Endpoint:
         """See Engine."""
         box = self._box(key)
@@ -140,7 +144,7 @@ class DockerEngine:
                 box.container = Container(self._client(), box.image, key.device)
             box.started += 1
             path = f"{HOME}/{key.name}-{box.started}.socket"
-            channel = self._exec(box.container.id, [PYTHON, "-s", "-c", worker.BOOT], key)
+            channel = self._exec(box.container.id, self.command(key), key)
             box.workers[path] = channel
         endpoint = Endpoint(engine=self.name, name=key.name, place=box.container.id, socket=path)
         try:
