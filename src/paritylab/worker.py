@@ -9,9 +9,10 @@ length), a JSON object (the header) and raw bytes (the payload). Both lengths ar
 caps before anything is allocated. There is no pickle, no NaN or Infinity, no duplicate key.
 
 Start (on stdin): u32 length and this source, then a ``start`` frame: socket, folder, preload,
-profile, device, uids. After that stdin is the lifetime pipe: end of file on it (also when the host
-is killed) ends the worker and everything it runs. Stdout carries one frame: ``ready`` (versions,
-threads, import_seconds) or ``failed`` (type, message, traceback).
+profile, device, uids (0, or this worker's number in its container), cage (empty, or a size; then
+the payload is cage.py). After that stdin is the lifetime pipe: end of file on it (also when the
+host is killed) ends the worker and everything it runs. Stdout carries one frame: ``ready``
+(versions, threads, import_seconds) or ``failed`` (type, message, traceback).
 
 Session (a connection to the Unix socket, a process of its own): the worker says ``hello`` (the
 facts of ``ready``), then answers each ``job`` (id, file, source, stages, seed, profile, seconds,
@@ -70,19 +71,6 @@ PDEATHSIG, DUMPABLE, SUBREAPER, NO_NEW_PRIVS = 1, 4, 36, 38  # for prctl
 NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _KINDS = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64"
 DTYPES = {name: np.dtype(name).newbyteorder("<") for name in _KINDS.split()}
-# What `python -c` runs; main() reads on from the same buffered file.
-BOOT = """\
-import os, sys
-stdin = open(0, "rb", closefd=False)
-size = int.from_bytes(stdin.read(4), "big")
-source = stdin.read(size)
-if not source or len(source) < size:
-    os._exit(0)
-module = type(sys)("paritylab_worker")
-sys.modules[module.__name__] = module
-exec(compile(source, "<paritylab worker>", "exec"), module.__dict__)
-module.main(stdin)
-"""
 
 Header = Dict[str, Any]
 Read = Callable[[int], bytes]
@@ -333,12 +321,12 @@ def _become(uid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _fresh_uid(number: int) -> int:
-    """Return a uid that no other session has now and this one has not had in its last 256 jobs."""
+def _fresh_uid(session: int, number: int) -> int:
+    """Return a uid that no other of the last 65,536 sessions has, nor this one's last 256 jobs."""
     with open("/proc/self/uid_map") as file:
         size = max(int(line.split()[2]) for line in file)
     base, slots = (100000, 1 << 22) if size >= 1 << 31 else (1000, (size - 1000) // 256)
-    return base + (os.getpid() % slots) * 256 + number % 256
+    return base + (session % slots) * 256 + number % 256
 
 
 def _remove(folder: str) -> None:
@@ -390,11 +378,11 @@ class Job:
         self.seconds = float(header["seconds"])
         self.descriptors, self.payload = header["values"], payload
         decode_values(self.descriptors, payload)
-        self.profile, self.device = start["profile"], start["device"]
+        self.profile, self.device, self.caged = start["profile"], start["device"], start["cage"]
         if header["profile"] != self.profile:
             raise MalformedError("this worker is for the profile %s" % self.profile)
         self.printed = [Sink(CAPTURE_CAP, CAPTURE_CAP) for _ in ("stdout", "stderr")]
-        self.uid = _fresh_uid(number) if start["uids"] else None
+        self.uid = _fresh_uid(start["session"], number) if start["uids"] else None
         self.folder = start["prefix"] + str(number)
         self.code, self.work = (os.path.join(self.folder, name) for name in ("code", "work"))
 
@@ -422,6 +410,8 @@ def _enter(job: Job) -> None:
     parent = os.getppid()
     _prctl(DUMPABLE, 1)  # else /proc/self belongs to root, and libraries read it
     os.setsid()
+    if job.caged:
+        os.nice(19)  # the session, which must be able to end it, goes first
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # when memory ends, the job goes, not the worker
     _limit(resource.RLIMIT_CORE, 0)
@@ -728,7 +718,8 @@ def _warm(name: str) -> None:
         torch = sys.modules["torch"]
         torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
     if name == "tensorflow":
-        for lazy in ("keras.layers", "compat.v1.train", "compat.v1.layers"):
+        v1 = ("compat.v1.train", "compat.v1.layers", "compat.v1.keras.layers")
+        for lazy in ("keras.layers", "saved_model", *v1):
             with suppress(AttributeError, ImportError):
                 operator.attrgetter(lazy)(sys.modules["tensorflow"])
 
@@ -755,6 +746,9 @@ class Zygote:
 
     def __init__(self, host: int, listener: socket.socket, start: Header, facts: Header) -> None:
         self.host, self.listener, self.start, self.facts = host, listener, start, facts
+        self.enter = start.pop("enter")
+        # Numbers of their own for the sessions of up to 64 workers in a container.
+        self.numbers = itertools.count(64 + start["uids"] % 64, 64)
         self.wake = _wake_on_children()
         self.sessions: dict[int, str] = {}
 
@@ -778,17 +772,21 @@ class Zygote:
         # Nobody can list the parent folder, so nobody else's job finds a session's.
         prefix = os.path.join(self.start["folder"], os.urandom(16).hex() + "-")
         with self.listener.accept()[0] as connection:
-            pid = _fork(partial(self._become_session, connection, prefix))
+            start = dict(self.start, prefix=prefix, session=next(self.numbers))
+            pid = _fork(partial(self._become_session, connection, start))
         self.sessions[pid] = prefix
 
-    def _become_session(self, connection: socket.socket, prefix: str) -> int:
+    def _become_session(self, connection: socket.socket, start: Header) -> int:
         _prctl(SUBREAPER, 1)
-        for fd in (self.host, *self.wake):
+        for fd in (self.host, *self.wake, self.listener.detach()):
             os.close(fd)
-        self.listener.close()
         try:
+            if self.enter:
+                self.enter(start, connection.close)
             with suppress(EOFError, OSError):
-                Session(connection, dict(self.start, prefix=prefix), self.facts).serve()
+                Session(connection, start, self.facts).serve()
+        except OSError as fault:  # there is no cage to be had
+            connection.sendall(pack(dict(_error(fault), kind="failed")))
         finally:
             kill_descendants()
         return 0
@@ -824,7 +822,10 @@ def main(stdin: BinaryIO) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _prctl(SUBREAPER, 1)
-    start = read_frame(exactly(stdin.read))[0]
+    start, source = read_frame(exactly(stdin.read))
+    cage: dict[str, Any] = {"__name__": "paritylab_cage"}
+    exec(compile(source, "<paritylab cage>", "exec"), cage)
+    start["enter"] = cage.get("enter")
     with open(os.dup(1), "wb") as answer:
         os.dup2(2, 1)  # what an import prints is no frame
         try:

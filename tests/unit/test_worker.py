@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from paritylab import worker
 from paritylab.engines.base import Endpoint
 from paritylab.engines.here import HereEngine, local_environment
-from paritylab.engines.streams import start_message
+from paritylab.engines.streams import BOOT, start_message
 from paritylab.errors import EngineError, WorkerError
 from paritylab.interpreters import find
 from paritylab.model import Limits, WorkerKey
@@ -222,10 +222,10 @@ def test_after_noise_jobs_still_run(opened: Opened) -> None:
 @pytest.mark.parametrize("sent", ["nothing", "half the source", "half the start"])
 def test_a_host_that_dies_early_leaves_no_worker(sent: str, tmp_path: Path) -> None:
     """When the host goes before the worker has all it needs, the worker goes too."""
-    whole = start_message(key(), socket_path=str(tmp_path / "s"), folder=str(tmp_path), uids=False)
+    whole = start_message(key(), socket_path=str(tmp_path / "s"), folder=str(tmp_path), uids=0)
     parts = {"nothing": b"", "half the source": whole[:1000], "half the start": whole[:-5]}
     process = subprocess.Popen(
-        [sys.executable, "-c", worker.BOOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", BOOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.communicate(parts[sent], timeout=20)[0] == b""
 

@@ -13,14 +13,16 @@ from docker.errors import APIError
 from rich.console import Console
 from rich.progress import Progress
 
-from paritylab import images, worker
+from paritylab import bases, images, nvidia
 from paritylab.engines.base import Channel, Endpoint, Unavailable
 from paritylab.engines.dockerclient import explained, open_client
+from paritylab.engines.gpuprobe import gpus_in, pieces
 from paritylab.engines.multiplex import MultiplexedChannel, raw_socket
-from paritylab.engines.sandbox import GONE, HOME, Container, sweep
-from paritylab.engines.streams import START_SECONDS, await_ready, start_message
+from paritylab.engines.sandbox import GONE, HOME, Confines, Container, sweep
+from paritylab.engines.streams import BOOT, START_SECONDS, await_ready, start_message
 from paritylab.errors import EngineError, HungUpError, WorkerError
-from paritylab.model import Environment, WorkerKey
+from paritylab.gpus import Sighting
+from paritylab.model import Environment, Gpu, WorkerKey
 
 PYTHON = "/opt/venv/bin/python"
 _SEND_SECONDS = 30.0
@@ -85,20 +87,27 @@ class DockerEngine:
     ``base`` says where base images come from (``auto``, ``pull``, ``bootstrap``); ``image`` gives
     the image of a stack instead of ``paritylab.images``. Raises DockerError when no engine
     answers. Removes what dead runs on this machine have left. ``images`` maps each environment and
-    device that was prepared or started (``tf2-cpu``) to the id of its image.
+    device that was prepared or started (``tf2-cpu``) to the id of its image. ``confines`` says how
+    much narrower than for our own labs its containers are.
     """
 
     name = "docker"
 
     def __init__(
-        self, base: str = "auto", progress: Progress | None = None, *, image: ImageOf | None = None
+        self,
+        base: str = "auto",
+        progress: Progress | None = None,
+        *,
+        image: ImageOf | None = None,
+        confines: Confines | None = None,
     ) -> None:
         self._base = base
         self._progress = progress or Progress(console=Console(stderr=True), transient=True)
         self._image = image or self._ensured
+        self._confines = confines
         self.images: dict[str, str] = {}
         self._local = threading.local()
-        self._boxes: dict[tuple[str, str], _Box] = {}
+        self._boxes: dict[tuple[str, str, Gpu | None], _Box] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._client()
@@ -119,6 +128,17 @@ class DockerEngine:
             )
         return None
 
+    def gpus(self, environment: Environment) -> Sighting:
+        """See Engine: asked in a container of the base image, before anything large is fetched."""
+        client = self._client()
+        looked_for = pieces(client)
+        if not any(piece.there for piece in looked_for):
+            raise nvidia.refusal(looked_for, where="the Docker engine")
+        with self._progress as progress:
+            base = bases.identify(environment, "cuda", mode=self._base, progress=progress)
+            image = bases.provide(client, base, environment, mode=self._base)
+        return gpus_in(client, image, looked_for)
+
     def prepare(self, keys: list[WorkerKey]) -> None:
         """See Engine: builds the images that are missing, removes what dead runs have left."""
         sweep(self._client())
@@ -129,7 +149,7 @@ class DockerEngine:
 
     def command(self, key: WorkerKey) -> list[str]:  # noqa: ARG002 - one for all keys
         """Return what runs in the container as a worker."""
-        return [PYTHON, "-s", "-c", worker.BOOT]
+        return [PYTHON, "-s", "-c", BOOT]
 
     def start(self, key: WorkerKey) -> Endpoint:
         """See Engine."""
@@ -141,14 +161,16 @@ class DockerEngine:
             if box.container and not box.container.runs():  # an engine that restarted ended it
                 _empty(box)
             if box.container is None:
-                box.container = Container(self._client(), box.image, key.device)
+                box.container = Container(
+                    self._client(), box.image, key.gpu, confines=self._confines
+                )
             box.started += 1
-            path = f"{HOME}/{key.name}-{box.started}.socket"
+            number, path = box.started, f"{HOME}/{key.name}-{box.started}.socket"
             channel = self._exec(box.container.id, self.command(key), key)
             box.workers[path] = channel
         endpoint = Endpoint(engine=self.name, name=key.name, place=box.container.id, socket=path)
         try:
-            self._hand_over(key, channel, path)
+            self._hand_over(key, channel, path=path, number=number)
         except BaseException:
             self.stop(endpoint)
             raise
@@ -206,7 +228,7 @@ class DockerEngine:
     def _box(self, key: WorkerKey) -> _Box:
         with self._lock:
             self._require_open()
-            return self._boxes.setdefault((key.environment.name, key.device), _Box())
+            return self._boxes.setdefault((key.environment.name, key.device, key.gpu), _Box())
 
     def _require_open(self) -> None:
         if self._closed:
@@ -230,9 +252,12 @@ class DockerEngine:
                 ) from fault
             return MultiplexedChannel(raw_socket(api.exec_start(made["Id"], socket=True)))
 
-    def _hand_over(self, key: WorkerKey, channel: MultiplexedChannel, path: str) -> None:
+    def _hand_over(
+        self, key: WorkerKey, channel: MultiplexedChannel, *, path: str, number: int
+    ) -> None:
         deadline = time.monotonic() + START_SECONDS
-        message = start_message(key, socket_path=path, folder=HOME, uids=True)
+        caged = self._confines.cage if self._confines else ""
+        message = start_message(key, socket_path=path, folder=HOME, uids=number, caged=caged)
         try:
             channel.write(message, deadline=deadline)
             await_ready(lambda size: channel.read(size, deadline=deadline), key)

@@ -18,9 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
-from paritylab import worker
+from paritylab import nvidia
 from paritylab.engines.base import Channel, Endpoint
 from paritylab.engines.streams import (
+    BOOT,
     START_SECONDS,
     SocketChannel,
     await_ready,
@@ -28,7 +29,8 @@ from paritylab.engines.streams import (
     start_message,
 )
 from paritylab.errors import EngineError, HungUpError, WorkerError
-from paritylab.model import WorkerKey
+from paritylab.gpus import Sighting
+from paritylab.model import Environment, WorkerKey
 
 _STOP_SECONDS = 15.0
 _LAST_WORDS = 4000
@@ -54,7 +56,7 @@ class LocalWorker:
         self._lifetime = SocketChannel(ours)
         try:
             self._process = subprocess.Popen(
-                [*command, "-c", worker.BOOT],
+                [*command, "-c", BOOT],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._stderr,
@@ -74,9 +76,7 @@ class LocalWorker:
 
     def wait_ready(self) -> None:
         """Send the worker its source and wait until it listens; raises WorkerError."""
-        message = start_message(
-            self.key, socket_path=self.socket, folder=str(self.jobs), uids=False
-        )
+        message = start_message(self.key, socket_path=self.socket, folder=str(self.jobs), uids=0)
         deadline = time.monotonic() + START_SECONDS
         try:
             with suppress(WorkerError):  # what is gone already may have said why
@@ -144,6 +144,10 @@ class LocalEngine:
     def variables(self, key: WorkerKey) -> Mapping[str, str]:
         """Return the worker's whole environment."""
         raise NotImplementedError
+
+    def gpus(self, environment: Environment) -> Sighting:  # noqa: ARG002 - the machine's own
+        """See Engine."""
+        return nvidia.gpus_here()
 
     def start(self, key: WorkerKey) -> Endpoint:
         """See Engine."""

@@ -8,6 +8,7 @@ import secrets
 import socket
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from docker.types import DeviceRequest, LogConfig
 
 from paritylab.engines.dockerclient import explained
 from paritylab.engines.multiplex import raw_socket
+from paritylab.errors import EngineError, nearest
+from paritylab.stacks import Gpu
 
 HOME = "/run/lab"
 KIND = "paritylab.kind"
@@ -29,6 +32,22 @@ _MEMORY_SHARE = 0.8  # of the engine's machine, for all jobs of an environment t
 _PIDS = 4096
 
 
+@dataclass(frozen=True, kw_only=True)
+class Confines:
+    """How narrow a container is in which strangers' code runs.
+
+    MiB of memory, processors, processes and threads; ``cage`` is a size of paritylab.cage (for
+    ``namespaces`` its root may make them, the jobs may not); ``runtime`` names one of the engine's
+    OCI runtimes (``runsc``), None is its default.
+    """
+
+    memory_mb: int
+    cpus: float
+    pids: int
+    cage: str
+    runtime: str | None = None
+
+
 class Container:
     """A running sandbox; it ends when its stdin does, which this process holds.
 
@@ -36,10 +55,14 @@ class Container:
     take a job's uid and to kill what runs under it.
     """
 
-    def __init__(self, client: Any, image: str, device: str) -> None:
+    def __init__(
+        self, client: Any, image: str, gpu: Gpu | None, *, confines: Confines | None = None
+    ) -> None:
         self._client = client
         with explained("a sandbox container"):
-            self._container = client.containers.create(image, **_walls(client.info(), device))
+            machine = client.info()
+            walls = _walls(machine, gpu) | (_narrow(machine, confines) if confines else {})
+            self._container = client.containers.create(image, **walls)
             try:
                 stream = client.api.attach_socket(self.id, params={"stdin": 1, "stream": 1})
                 self._lifetime = raw_socket(stream)
@@ -147,9 +170,8 @@ def _started(pid: str) -> str:
         return ""
 
 
-def _walls(machine: dict[str, Any], device: str) -> dict[str, Any]:
+def _walls(machine: dict[str, Any], gpu: Gpu | None) -> dict[str, Any]:
     memory = int(machine["MemTotal"] * _MEMORY_SHARE)
-    gpus = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
     return {
         # `cat` lives exactly as long as its stdin: when this process dies, so does all within.
         "entrypoint": ["/bin/cat"],
@@ -177,5 +199,39 @@ def _walls(machine: dict[str, Any], device: str) -> dict[str, Any]:
         "memswap_limit": memory,
         "nano_cpus": int(machine["NCPU"]) * 10**9,
         "log_config": LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
-        "device_requests": gpus if device == "cuda" else None,
+        "device_requests": gpu_request(gpu) if gpu else None,
     }
+
+
+def gpu_request(gpu: Gpu | None) -> list[DeviceRequest]:
+    """Return what ``device_requests`` takes for one GPU, or for all of them.
+
+    The toolkit brings what the capabilities name: CUDA's driver library, and nvidia-smi.
+    """
+    wanted = {"device_ids": [gpu.uuid]} if gpu else {"count": -1}
+    return [DeviceRequest(**wanted, capabilities=[["gpu", "compute", "utility"]])]
+
+
+def _narrow(machine: dict[str, Any], confines: Confines) -> dict[str, Any]:
+    """What replaces the ordinary walls for ``confines``; raises EngineError without its runtime."""
+    if confines.runtime not in (None, *machine["Runtimes"]):
+        raise EngineError(
+            f"the Docker engine has no runtime `{confines.runtime}`",
+            why=nearest(str(confines.runtime), machine["Runtimes"]),
+            fix="name it under `runtimes` in the engine's daemon.json, or leave out --runtime",
+        )
+    memory = confines.memory_mb << 20
+    narrow: dict[str, Any] = {
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "pids_limit": confines.pids,
+        "nano_cpus": int(min(confines.cpus, machine["NCPU"]) * 10**9),
+        "runtime": confines.runtime,
+    }
+    if confines.cage == "namespaces":
+        narrow["cap_add"] = ["SETUID", "SETGID", "KILL", "SYS_ADMIN", "SETPCAP"]
+        # AppArmor's profile for containers denies every mount; the cage's filter takes its place
+        # before a job's first instruction.
+        if any("apparmor" in option for option in machine.get("SecurityOptions") or ()):
+            narrow["security_opt"] = ["no-new-privileges", "apparmor=unconfined"]
+    return narrow

@@ -7,12 +7,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from paritylab import worker
+from paritylab import cage, worker
 from paritylab.errors import HungUpError, WorkerError
 from paritylab.frames import Hello
 from paritylab.model import WorkerKey
 from paritylab.wire import read_hello
 
+# What `python -c` runs: the source of worker.py comes first on stdin; its main() reads on from the
+# same buffered file.
+BOOT = """\
+import os, sys
+stdin = open(0, "rb", closefd=False)
+size = int.from_bytes(stdin.read(4), "big")
+source = stdin.read(size)
+if not source or len(source) < size:
+    os._exit(0)
+module = type(sys)("paritylab_worker")
+sys.modules[module.__name__] = module
+exec(compile(source, "<paritylab worker>", "exec"), module.__dict__)
+module.main(stdin)
+"""
 START_SECONDS = 300.0
 _CONNECT_SECONDS = 30.0
 _CHUNK = 1 << 20
@@ -87,18 +101,23 @@ def connect_unix(path: str) -> SocketChannel:
     return SocketChannel(sock)
 
 
-def start_message(key: WorkerKey, *, socket_path: str, folder: str, uids: bool) -> bytes:
-    """What ``python -c worker.BOOT`` reads from stdin: the worker's source and its task.
+def start_message(
+    key: WorkerKey, *, socket_path: str, folder: str, uids: int, caged: str = ""
+) -> bytes:
+    """What ``python -c BOOT`` reads from stdin: the worker's source and its task.
 
-    ``folder`` is where it makes the jobs' folders; ``uids`` gives every job a uid of its own,
-    for which the worker must be root.
+    ``folder`` is where it makes the jobs' folders; ``uids`` (this worker's number in its
+    container, from 1) gives every job a uid of its own, for which the worker must be root;
+    ``caged`` is a size of paritylab.cage, or empty.
     """
     source = Path(worker.__file__).read_bytes()
     start = {
         "kind": "start", "socket": socket_path, "folder": folder, "preload": list(key.preload),
         "profile": key.profile, "device": key.device, "uids": uids,
+        "cage": caged,
     }  # fmt: skip
-    return len(source).to_bytes(4, "big") + source + worker.pack(start)
+    bars = Path(cage.__file__).read_bytes() if caged else b""
+    return len(source).to_bytes(4, "big") + source + worker.pack(start, bars)
 
 
 def await_ready(read: Callable[[int], bytes], key: WorkerKey) -> Hello:
