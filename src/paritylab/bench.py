@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from paritylab.compare import compare
@@ -37,7 +37,8 @@ class Figure:
     """One line of the table: a ratio, what it compares, and its target.
 
     ``numerator`` and ``denominator`` are medians with their unit in ``unit``; ``spread`` is the
-    largest distance of a repeat's ratio from the median ratio, relative.
+    largest distance of a repeat's ratio from the median ratio, relative. ``bound`` is the ratio
+    that workers which cost nothing would reach: the cells' own computing is left (0: not known).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Figure:
     spread: float
     target: str
     met: bool
+    bound: float = 0.0
 
 
 def measure(
@@ -62,24 +64,30 @@ def measure(
     labs = sorted({cell.lab.slug for cell in runnable})
     groups = {lab: [cell for cell in runnable if cell.lab.slug == lab] for lab in labs}
     figures = []
-    ways = {"warm": _warm_seconds, "--cold": _cold_seconds}
+    ways = {"--cold": _cold_seconds}
     if engine.name == "docker":
         ways["docker run"] = _plain_seconds
-    times: dict[str, dict[str, list[float]]] = {way: {lab: [] for lab in labs} for way in ways}
+    named = ("warm", "computing", *ways)
+    times: dict[str, dict[str, list[float]]] = {way: {lab: [] for lab in labs} for way in named}
     for _ in range(repeats):
         for lab, group in groups.items():
-            for way, seconds in ways.items():
-                times[way][lab].append(seconds(group, engine, jobs, tell=tell))
+            seconds, computing = _warm_seconds(group, engine, jobs, tell=tell)
+            times["warm"][lab].append(seconds)
+            times["computing"][lab].append(computing)
+            for way, measured in ways.items():
+                times[way][lab].append(measured(group, engine, jobs, tell=tell))
     for by_lab in times.values():
         by_lab[f"all {len(labs)} labs"] = [
             sum(by_lab[lab][i] * len(groups[lab]) for lab in labs) / len(runnable)
             for i in range(repeats)
         ]
-    for way in sorted(ways.keys() - {"warm"}, reverse=True):
+    for way in sorted(ways, reverse=True):
         least = TARGETS.get(way, 0.0)
         for lab, warm in times["warm"].items():
             name = f"{lab}: {way} per cell against warm"
-            figures.append(_figure(name, times[way][lab], warm, unit="s/cell", least=least))
+            figure = _figure(name, times[way][lab], warm, unit="s/cell", least=least)
+            bound = figure.numerator / statistics.median(times["computing"][lab])
+            figures.append(replace(figure, bound=bound))
     floor = [_floor(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
     wall = [_wall(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
     figures.append(_figure("whole matrix against its floor", wall, floor, unit="s", most=1.4))
@@ -110,16 +118,22 @@ def _figure(  # noqa: PLR0913 - one fact each
     )
 
 
-def _warm_seconds(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
-    """Wall seconds per cell once every worker is up and has answered each cell once."""
+def _warm_seconds(
+    cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell
+) -> tuple[float, float]:
+    """Wall seconds per cell once every worker is up and has answered each cell once.
+
+    Also returned: what of them the implementations themselves compute for, spread over the jobs.
+    """
     with LocalFleet(engine) as fleet:
         many = list(cells) * WARM_PASSES
         _all_green(run_all(cells, engine, Settings(), jobs=jobs, fleet=fleet))
         begun = time.monotonic()
-        _all_green(run_all(many, engine, Settings(), jobs=jobs, fleet=fleet))
+        results = _all_green(run_all(many, engine, Settings(), jobs=jobs, fleet=fleet))
         seconds = (time.monotonic() - begun) / len(many)
-    tell(f"{cells[0].lab.slug}, warm: {seconds:.3f} s per cell")
-    return seconds
+    computing = sum(result.worker_seconds for result in results) / len(many) / jobs
+    tell(f"{cells[0].lab.slug}, warm: {seconds:.3f} s per cell, {computing:.3f} s computing")
+    return seconds, computing
 
 
 def _plain_seconds(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
