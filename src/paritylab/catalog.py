@@ -13,6 +13,7 @@ from typing import TypeVar
 from packaging.requirements import InvalidRequirement, Requirement
 
 from paritylab.contract import check_rubric, check_sources
+from paritylab.environmentfile import EnvironmentModel, StackModel
 from paritylab.errors import CatalogError, LabError, UsageError, nearest
 from paritylab.locks import lock_digest, parse_lock
 from paritylab.model import (
@@ -29,11 +30,9 @@ from paritylab.model import (
 )
 from paritylab.schema import (
     DataModel,
-    EnvironmentModel,
     ImplementationModel,
     LabModel,
     OutputModel,
-    StackModel,
     parse_toml,
 )
 

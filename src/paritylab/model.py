@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from paritylab.rubric import Rubric
+from paritylab.stacks import Environment, Gpu, Stack, Support, WorkerKey  # noqa: F401 - words, too
 
 IMPLEMENTATIONS = ("pytorch", "tf1", "tf2")
 DEVICES = ("cpu", "cuda")
@@ -76,11 +76,15 @@ class OutputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one cell may use: seconds of wall time, MiB of memory, MiB of outputs."""
+    """What one cell may use: seconds of wall time, MiB of memory, MiB of outputs.
+
+    ``gpu_memory_mb`` is its share of a GPU, CUDA's own overhead included; on the CPU it is nothing.
+    """
 
     seconds: float = 60.0
     memory_mb: int = 2048
     output_mb: int = 64
+    gpu_memory_mb: int = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,86 +145,6 @@ class Lab:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Support:
-    """How an environment runs one implementation.
-
-    ``preload`` names modules that the worker imports before it forks; ``variables`` must be set
-    before that import, so they belong to the worker's key; ``unsupported`` is the declared reason
-    why this environment cannot run it.
-    """
-
-    implementation: str
-    preload: tuple[str, ...]
-    variables: Mapping[str, str]
-    unsupported: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stack:
-    """An environment on one device: inputs and lock of its packages, and its base image.
-
-    ``base`` is an image reference by digest, ``tag`` the same for people; ``index`` an extra
-    package index (the PyTorch CPU wheels); ``overrides`` are uv override requirements;
-    ``packages`` maps normalised names to the locked versions; ``lock_digest`` is the SHA-256 of
-    the pins and hashes, comments left out (both empty while the lock does not exist).
-    """
-
-    device: str
-    folder: Path
-    base: str
-    tag: str
-    index: str | None
-    overrides: tuple[str, ...]
-    packages: Mapping[str, str]
-    lock_digest: str
-
-    @property
-    def requirements(self) -> Path:
-        """What people write: ``cpu.in`` or ``cuda.in``."""
-        return self.folder / f"{self.device}.in"
-
-    @property
-    def lock(self) -> Path:
-        """What ``nox -s lock`` writes: ``cpu.lock`` or ``cuda.lock``."""
-        return self.folder / f"{self.device}.lock"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """One folder of ``environments/``: a pinned stack for a Python version.
-
-    ``profiles`` maps a profile's name to the environment variables that hold the frameworks
-    still; they are set before the frameworks are imported.
-    """
-
-    name: str
-    folder: Path
-    title: str
-    python: str
-    stacks: Mapping[str, Stack]
-    profiles: Mapping[str, Mapping[str, str]]
-    support: Mapping[str, Support]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerKey:
-    """What one warm worker is good for: everything that must be set before the import."""
-
-    environment: Environment
-    device: str
-    profile: str
-    preload: tuple[str, ...]
-    variables: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """A short stable name, unique within a run (socket names, logs)."""
-        facts = (self.profile, self.preload, sorted(self.variables.items()))
-        digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
-        return f"{self.environment.name}-{self.device}-{digest}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Cell:
     """Lab x implementation x environment x device: the unit that runs."""
 
@@ -235,15 +159,25 @@ class Cell:
         """``train-tf1@tf1-compat-cpu``: composed here, parsed nowhere."""
         return f"{self.lab.slug}-{self.implementation}@{self.environment.name}-{self.device}"
 
-    def worker_key(self, profile: str) -> WorkerKey:
-        """The worker that can run this cell under ``profile``."""
+    def worker_key(self, profile: str, gpu: Gpu | None = None) -> WorkerKey:
+        """The worker that can run this cell under ``profile``, on a GPU or on the CPU."""
         support = self.environment.support[self.implementation]
+        stack = self.environment.stacks[self.device]
+        # CUDA is told which card by the name that no reboot changes; "" hides all of them.
+        visible = {"CUDA_VISIBLE_DEVICES": gpu.uuid if gpu else ""}
         return WorkerKey(
             environment=self.environment,
             device=self.device,
             profile=profile,
             preload=support.preload,
-            variables={**self.environment.profiles[profile], **support.variables},
+            variables={
+                **self.environment.profiles[profile],
+                **stack.variables,
+                **stack.profiles.get(profile, {}),
+                **support.variables,
+                **(visible if self.device == "cuda" else {}),
+            },
+            gpu=gpu,
         )
 
 
@@ -272,7 +206,7 @@ class CellResult:
     """The verdict of one cell with its evidence; plain data, ready for JSON.
 
     ``measured`` holds the measured outputs as nested lists, ``curves`` the one-dimensional outputs
-    over steps, ``texts`` the strings.
+    over steps, ``texts`` the strings; ``hardware`` is what the bits depend on beside the lock.
     """
 
     cell: str
@@ -290,6 +224,7 @@ class CellResult:
     bit_drift: bool = False
     measured: Mapping[str, Any] = field(default_factory=dict)
     curves: Mapping[str, list[float]] = field(default_factory=dict)
+    expected_curves: Mapping[str, list[float]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     tolerance_used: Mapping[str, float] = field(default_factory=dict)
     max_error: Mapping[str, float] = field(default_factory=dict)
@@ -300,3 +235,4 @@ class CellResult:
     stdout: str = ""
     stderr: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: str | None = None

@@ -78,6 +78,7 @@ class LimitsModel(Strict):
     seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
     memory_mb: Annotated[int, Field(gt=0)] = 2048
     output_mb: Annotated[int, Field(gt=0, le=1024)] = 64
+    gpu_memory_mb: Annotated[int, Field(ge=1024, le=1 << 20)] = 2048
 
 
 class ClaimModel(Strict):
@@ -101,54 +102,6 @@ class LabModel(Strict):
     implementations: dict[Name, ImplementationModel] = {}
     claims: tuple[ClaimModel, ...] = ()
     grading: GradingModel | None = None
-
-
-class StackModel(Strict):
-    """``[devices.<device>]`` of an environment.toml."""
-
-    base: Annotated[str, Field(pattern=r"^[a-z0-9./:-]+@sha256:[0-9a-f]{64}$")]
-    tag: NonEmpty
-    index: NonEmpty | None = None
-    overrides: tuple[NonEmpty, ...] = ()
-
-
-class SupportModel(Strict):
-    """``[implementations.<name>]`` of an environment.toml."""
-
-    preload: tuple[NonEmpty, ...] = ()
-    variables: dict[str, str] = {}
-    unsupported: NonEmpty | None = None
-
-    @model_validator(mode="after")
-    def _preload_or_reason(self) -> SupportModel:
-        if bool(self.preload) == bool(self.unsupported):
-            raise ValueError("give either `preload` (it runs here) or `unsupported` (why not)")
-        return self
-
-
-class ProfilesModel(Strict):
-    """``[profiles.*]`` of an environment.toml: variables set before the frameworks' import."""
-
-    portable: dict[str, str]
-    native: dict[str, str]
-
-
-class SupportsModel(Strict):
-    """``[implementations]`` of an environment.toml: all three must be spoken for."""
-
-    pytorch: SupportModel
-    tf1: SupportModel
-    tf2: SupportModel
-
-
-class EnvironmentModel(Strict):
-    """A whole environment.toml."""
-
-    title: NonEmpty
-    python: Annotated[str, Field(pattern=r"^3\.\d+$")]
-    devices: Annotated[dict[Literal["cpu", "cuda"], StackModel], Field(min_length=1)]
-    profiles: ProfilesModel
-    implementations: SupportsModel
 
 
 class DataModel(Strict):

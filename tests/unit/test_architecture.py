@@ -54,7 +54,8 @@ def test_imports_have_no_cycle() -> None:
     [
         ("errors", set()),
         ("worker", set()),
-        ("model", {"errors"}),
+        ("stacks", set()),
+        ("model", {"errors", "rubric", "stacks"}),
         ("digest", {"errors", "model"}),
         ("compare", {"errors", "model", "digest"}),
     ],
