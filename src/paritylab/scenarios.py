@@ -60,25 +60,35 @@ def compared(lab: Lab) -> dict[str, OutputSpec]:
 
 def solve(lab: Lab, seed: int) -> Problem:
     """Compute inputs and oracle for ``seed`` alone; expected.json is not read."""
-    inputs_of, oracle = load_scenario(lab)
+    inputs = pose(lab, seed)
+    before = digest(inputs)
+    return Problem(
+        inputs=inputs, inputs_digest=before, expected=answer(lab, inputs), stale={}, digests=()
+    )
+
+
+def pose(lab: Lab, seed: int) -> Values:
+    """Return what is shipped for ``seed``; the oracle is not asked. Raises CatalogError."""
+    inputs_of, _ = load_scenario(lab)
     try:
         inputs = dict(inputs_of(seed))
-        before = digest(inputs)
+        digest(inputs)  # for what it raises
     except FAULTS as fault:
         raise _scenario_error(lab, f"inputs({seed}) failed", fault) from fault
+    return inputs
+
+
+def answer(lab: Lab, inputs: Values) -> dict[str, dict[str, Value]]:
+    """Return the oracle's answers, implementation -> output -> value; raises CatalogError."""
+    _, oracle = load_scenario(lab)
+    before = digest(inputs)
     try:
         answers = oracle(inputs)
     except FAULTS as fault:
         raise _scenario_error(lab, "oracle(inputs) failed", fault) from fault
     if digest(inputs) != before:
         raise CatalogError("oracle(inputs) changed its inputs", where=shown(lab, "scenario.py"))
-    return Problem(
-        inputs=inputs,
-        inputs_digest=before,
-        expected={name: _answers(lab, answers, name) for name in IMPLEMENTATIONS},
-        stale={},
-        digests=(),
-    )
+    return {name: _answers(lab, answers, name) for name in IMPLEMENTATIONS}
 
 
 def shown(lab: Lab, file: str) -> str:
