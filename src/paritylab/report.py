@@ -211,12 +211,12 @@ def host() -> dict[str, Any]:
     }
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *, option: str = "--results") -> None:
     """Raise UsageError if a file could not be written there; asked before a long run, not after."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
-            raise UsageError(f"{path} is a folder", fix=f"--results {path / 'results.json'}")
+            raise UsageError(f"{path} is a folder", fix=f"{option} {path}/<name of a file>")
         probe = path.with_suffix(path.suffix + ".partial")
         probe.touch()
         probe.unlink()

@@ -66,7 +66,7 @@ def _curves(
     distances, measure = _distances(arrays, middle)
     with style():
         figure = Figure(figsize=(WIDTH, 4.4))
-        figure.subplots_adjust(left=0.12, right=0.98, top=0.87, bottom=0.11, hspace=0.14)
+        figure.subplots_adjust(left=0.14, right=0.98, top=0.87, bottom=0.11, hspace=0.14)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         figure.text(0.01, 0.955, title, fontsize=11)
         order = {label: place for place, label in enumerate(dict.fromkeys(labels))}
@@ -159,6 +159,7 @@ def _finish(axes: Axes, distances: list[Array], measure: str, unit: str) -> None
     axes.set_xlim(-0.5, max(1.5, max((len(d) for d in distances), default=0) - 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_ylabel(f"difference\n({measure})")
+    axes.yaxis.set_label_coords(-0.11, 0.5)
     axes.grid(visible=True, axis="y", alpha=0.5)
     axes.set_ylim(bottom=0)
     if largest == 0:

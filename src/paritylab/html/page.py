@@ -17,12 +17,15 @@ from paritylab.atomic import write
 
 __all__ = ["render", "tidy", "write"]
 
-# What neither HTML nor XML 1.0 can hold: controls but tab and newlines, surrogates, non-characters.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# What neither HTML nor XML 1.0 can hold (controls but tab and newlines, surrogates,
+# non-characters), and the overrides of direction: text that reads otherwise than it is.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def tidy(text: str) -> str:
-    """Return ``text`` with every character that HTML and XML cannot hold as U+FFFD."""
+    """Return ``text`` with U+FFFD for what a page cannot hold or what would turn its direction."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
@@ -89,9 +92,11 @@ def scientific(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """A share as percent: ``14 %``, ``0.2 %``, ``<0.1 %``; without bound where it is infinite."""
+    """A share: ``14 %``, ``0.2 %``, ``<0.1 %``, ``2,360 times``; a word where it is infinite."""
     if value is None or not math.isfinite(value):
         return "without bound"
+    if value >= 10:
+        return f"{value:,.0f} times"
     percent = value * 100
     if 0 < percent < 0.1:
         return "<0.1 %"

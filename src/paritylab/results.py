@@ -1,0 +1,129 @@
+"""results.json read back: the same frozen types that wrote it, or an error in words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from paritylab.errors import UsageError
+from paritylab.model import CellResult
+from paritylab.report import SCHEMA_VERSION
+
+_cell = TypeAdapter(CellResult)
+_facts = TypeAdapter(dict[str, Any])
+_environments = TypeAdapter(list[dict[str, Any]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """One run: ``created`` is an ISO 8601 time, the rest as ``report.document`` describes it."""
+
+    created: str
+    paritylab: str
+    host: Mapping[str, Any]
+    run: Mapping[str, Any]
+    environments: tuple[Mapping[str, Any], ...]
+    cells: tuple[CellResult, ...]
+
+
+def read(path: Path) -> Results:
+    """Return the run that ``path`` holds.
+
+    Raises UsageError when the file is missing, is cut off, is no JSON, was written by another
+    version or holds a cell that is none; it names the place.
+    """
+    data = _document(path)
+    found = data.get("schema_version")
+    if found != SCHEMA_VERSION:
+        newer = isinstance(found, int) and not isinstance(found, bool) and found > SCHEMA_VERSION
+        raise _no_results(
+            path,
+            f"schema_version is {found!r:.40}, this paritylab reads {SCHEMA_VERSION}",
+            fix="pip install --upgrade paritylab" if newer else f"paritylab run --results {path}",
+        )
+    try:
+        if not isinstance(data.get("cells"), list):
+            raise _no_results(path, "it has no list `cells`")
+        return Results(
+            created=str(data.get("created", "")),
+            paritylab=str(data.get("paritylab", "")),
+            host=_facts.validate_python(data.get("host", {})),
+            run=_facts.validate_python(data.get("run", {})),
+            environments=tuple(_environments.validate_python(data.get("environments", []))),
+            cells=tuple(_read_cell(path, *numbered) for numbered in enumerate(data["cells"])),
+        )
+    except ValidationError as fault:
+        raise _no_results(path, _first(fault)) from None
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _no_results(path, "it is no UTF-8 text") from None
+    except OSError as fault:
+        raise UsageError(
+            f"{path} cannot be read",
+            why=fault.strerror,
+            fix="paritylab run --results results.json",
+        ) from None
+    try:
+        data = json.loads(text)
+    except RecursionError:
+        raise _no_results(path, "its JSON is nested too deeply") from None
+    except ValueError as fault:
+        at = getattr(fault, "pos", 0)
+        cut = bool(text.strip()) and at >= len(text.rstrip()) - 1
+        why = "it is cut off" if cut else "it is no JSON"
+        raise _no_results(path, f"{why}: {fault}") from None
+    if not isinstance(data, dict):
+        raise _no_results(path, f"its JSON is a {type(data).__name__}, not an object")
+    return data
+
+
+def _read_cell(path: Path, place: int, raw: object) -> CellResult:
+    if not isinstance(raw, dict):
+        raise _no_results(path, f"cells[{place}] is no object")
+    # Strict JSON has no Infinity and no NaN: both were written as null.
+    known = dict(raw)
+    for name in ("tolerance_used", "max_error"):
+        known[name] = _numbers(known.get(name, {}), math.inf)
+    for name in ("curves", "expected_curves"):
+        curves = known.get(name, {})
+        if isinstance(curves, dict):
+            known[name] = {key: _filled(values) for key, values in curves.items()}
+    try:
+        return _cell.validate_python(known)
+    except ValidationError as fault:
+        raise _no_results(path, f"cells[{place}].{_first(fault)}") from None
+
+
+def _numbers(values: object, instead: float) -> object:
+    if not isinstance(values, dict):
+        return values
+    return {name: instead if value is None else value for name, value in values.items()}
+
+
+def _filled(values: object) -> object:
+    if not isinstance(values, list):
+        return values
+    return [math.nan if value is None else value for value in values]
+
+
+def _first(fault: ValidationError) -> str:
+    one = fault.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}"
+
+
+def _no_results(path: Path, why: str, fix: str | None = None) -> UsageError:
+    return UsageError(
+        f"{path} is no results.json of this version",
+        why=why,
+        fix=fix or f"paritylab run --results {path}",
+    )
