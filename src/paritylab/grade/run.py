@@ -1,0 +1,211 @@
+"""Submissions -> trials in sandboxes -> grades, every finished trial durable before the next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from paritylab.errors import EngineError, HungUpError, LabError
+from paritylab.grade import score, seeds
+from paritylab.grade.constructs import inspect
+from paritylab.grade.gradebook import gradebook
+from paritylab.grade.lanes import Lane, Lanes, Trouble
+from paritylab.grade.model import Grade, Submission
+from paritylab.grade.plan import PROFILE, Plan
+from paritylab.grade.questions import Questions
+from paritylab.grade.trial import Trial, packed, source_digest, unit_of
+from paritylab.journal import Journal
+from paritylab.wire import Job, JobResult
+from paritylab.worker import MalformedError
+
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One trial that is to be done: its name in the journal and what it consists of."""
+
+    unit: str
+    student: str
+    implementation: str
+    seed: int
+    repeat: int
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Whom to tell: ``planned`` once with the number of trials to do, ``done`` after each."""
+
+    planned: Callable[[int], None] = field(default=lambda _: None)
+    done: Callable[[Question, Trial | LabError], None] = field(default=lambda *_: None)
+
+
+def questions(submission: Submission, plan: Plan) -> Iterator[Question]:
+    """The trials of a submission that are worth running, in order."""
+    for name in plan.implementations:
+        source = submission.sources.get(name)
+        if source is None or inspect(source, plan.constructs(name)).forbidden:
+            continue  # it earns nothing, whatever it answers
+        for seed, repeat in product(plan.seeds, range(plan.repeats)):
+            yield Question(
+                unit=unit_of(submission.student, name, seed, repeat),
+                student=submission.student,
+                implementation=name,
+                seed=seed,
+                repeat=repeat,
+                source=source,
+            )
+
+
+def grade(
+    submissions: Sequence[Submission],
+    plan: Plan,
+    journal: Journal,
+    lanes: Callable[[int], Lanes],
+    watch: Watch | None = None,
+) -> list[Grade]:
+    """Grade what the journal does not hold yet; return the grades of all ``submissions``.
+
+    ``lanes`` opens a supply for so many submissions. What the engine could not run is in no
+    journal and marked in its grade. Ctrl-C ends every sandbox and propagates; what had finished
+    by then is in the journal.
+    """
+    grader = _Grader(plan, journal, watch or Watch())
+    grader.run(submissions, lanes)
+    return gradebook(submissions, plan, journal, troubles=grader.troubles)
+
+
+class _Grader:
+    def __init__(self, plan: Plan, journal: Journal, watch: Watch) -> None:
+        self.plan, self.journal, self.watch = plan, journal, watch
+        self.asked = Questions(plan.lab)
+        self.troubles: dict[str, str] = {}
+        self._stopping = threading.Event()
+
+    def run(self, submissions: Sequence[Submission], lanes: Callable[[int], Lanes]) -> None:
+        done = self.journal.done()
+        todo = [found for one in submissions if (found := self._undone(one, done))]
+        self.watch.planned(sum(len(found) for found in todo))
+        if not todo:
+            return
+        for seed in self.plan.seeds:
+            self.asked.inputs(seed)  # a scenario at fault is told before anything is started
+        with lanes(len(todo)) as supply, ThreadPoolExecutor(self.plan.jobs) as pool:
+            try:
+                list(pool.map(lambda found: self._submission(found, supply), todo))
+            except BaseException:
+                self._stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                supply.close()  # what runs fails at once, so that the threads end
+                raise
+
+    def _undone(
+        self, submission: Submission, done: Mapping[str, Mapping[str, Any]]
+    ) -> list[Question]:
+        """What is to be run; a unit of another source than today's counts for nothing."""
+        return [
+            question
+            for question in questions(submission, self.plan)
+            if done.get(question.unit, {}).get("source") != source_digest(question.source)
+        ]
+
+    def _submission(self, todo: Sequence[Question], lanes: Lanes) -> None:
+        """Run one submission's trials in a lane of its own."""
+        left = list(todo)
+        try:
+            with ExitStack() as stack:
+                lane = stack.enter_context(lanes.borrow())
+                while left:
+                    lane = self._trial(left[0], lane, lanes, stack)
+                    left.pop(0)
+        except EngineError as fault:
+            if self._stopping.is_set():
+                return
+            for question in left:  # not the student's fault: no zero, and --resume tries again
+                self.troubles[question.unit] = str(fault)
+                self.watch.done(question, fault)
+
+    def _trial(self, question: Question, lane: Lane, lanes: Lanes, stack: ExitStack) -> Lane:
+        """Run, mark and record one trial; return the lane for the next one.
+
+        Without an answer it is run once more, alone in a fresh container. If that brings down its
+        worker too, while a third container starts well, the submission is to blame.
+        """
+        troubles: list[Trouble] = []
+        began = time.monotonic()
+        while True:
+            answer = lane.run(self.plan.worker_key(question.implementation), self._job(question))
+            if isinstance(answer, JobResult):
+                break
+            if self._stopping.is_set():
+                raise answer.fault
+            troubles.append(answer)
+            lane = stack.enter_context(lanes.fresh())
+            if len(troubles) == ATTEMPTS:
+                answer = _blamed(troubles)
+                break
+        trial = self._marked(question, answer, wall=time.monotonic() - began)
+        if troubles:
+            note = f"{question.implementation}: its worker gave no answer: {troubles[0].fault.what}"
+            trial = replace(trial, suspicious=(*trial.suspicious, note))
+        self.journal.record(question.unit, packed(trial))
+        self.watch.done(question, trial)
+        return lane
+
+    def _job(self, question: Question) -> Job:
+        return Job(
+            id=question.implementation,  # neither the student nor the seed is its business
+            file=f"{question.implementation}.py",
+            source=question.source,
+            stages=self.plan.lab.stages,
+            inputs=self.asked.inputs(question.seed),
+            limits=self.plan.lab.limits,
+            seed=seeds.shipped(question.repeat),
+            profile=PROFILE,
+        )
+
+    def _marked(self, question: Question, answer: JobResult, *, wall: float) -> Trial:
+        expected = self.asked.answers(question.seed, question.implementation)
+        return Trial(
+            implementation=question.implementation,
+            seed=question.seed,
+            repeat=question.repeat,
+            source=source_digest(question.source),
+            status=answer.status,
+            marks=score.mark(answer, expected, self.plan.lab),
+            seconds=answer.seconds,
+            wall=round(wall, 4),
+            peak_memory_mb=answer.peak_memory_mb,
+            stdout=answer.stdout,
+            stderr=answer.stderr,
+            suspicious=_suspicious(question, answer),
+        )
+
+
+def _blamed(troubles: Sequence[Trouble]) -> JobResult:
+    """The answer in place of one that never came; raises the fault that is not the job's doing."""
+    for trouble in troubles:
+        lost = isinstance(trouble.fault, HungUpError) or isinstance(
+            trouble.fault.__cause__, TimeoutError | MalformedError
+        )
+        if not (trouble.taken and lost):
+            raise trouble.fault
+    late = all(isinstance(trouble.fault.__cause__, TimeoutError) for trouble in troubles)
+    cause = f"it brought down its worker {ATTEMPTS} times, the second time alone in its container"
+    return JobResult(status="timeout" if late else "killed", cause=cause)
+
+
+def _suspicious(question: Question, answer: JobResult) -> tuple[str, ...]:
+    """What an instructor should look at; a plain mistake is none of it."""
+    if answer.status == "protocol":
+        return (f"{question.implementation}: {answer.cause}",)
+    if answer.status == "killed":
+        return (f"{question.implementation}: it was killed: {answer.cause}",)
+    return ()
