@@ -18,7 +18,6 @@ from docker.types import DeviceRequest, LogConfig
 
 from paritylab.engines.dockerclient import explained
 from paritylab.engines.multiplex import raw_socket
-from paritylab.errors import EngineError, nearest
 from paritylab.stacks import Gpu
 
 HOME = "/run/lab"
@@ -114,13 +113,17 @@ def sweep(client: Any) -> list[str]:
 
     Those of other machines (a shared remote engine) and of living runs stay.
     """
-    removed = []
     with explained("the removal of an earlier run's containers"):
-        for container in client.api.containers(all=True, filters={"label": f"{KIND}=run"}):
-            if _orphaned(container["Labels"]):
-                remove(client, container["Id"])
-                removed.append(str(container["Id"]))
-    return removed
+        found = orphans(client)
+        for container in found:
+            remove(client, container)
+    return found
+
+
+def orphans(client: Any) -> list[str]:
+    """Return the ids of containers whose run is dead on this machine."""
+    running = client.api.containers(all=True, filters={"label": f"{KIND}=run"})
+    return [str(found["Id"]) for found in running if _orphaned(found["Labels"])]
 
 
 def _orphaned(labels: dict[str, str]) -> bool:
@@ -213,13 +216,7 @@ def gpu_request(gpu: Gpu | None) -> list[DeviceRequest]:
 
 
 def _narrow(machine: dict[str, Any], confines: Confines) -> dict[str, Any]:
-    """What replaces the ordinary walls for ``confines``; raises EngineError without its runtime."""
-    if confines.runtime not in (None, *machine["Runtimes"]):
-        raise EngineError(
-            f"the Docker engine has no runtime `{confines.runtime}`",
-            why=nearest(str(confines.runtime), machine["Runtimes"]),
-            fix="name it under `runtimes` in the engine's daemon.json, or leave out --runtime",
-        )
+    """What replaces the ordinary walls for ``confines``."""
     memory = confines.memory_mb << 20
     narrow: dict[str, Any] = {
         "mem_limit": memory,
