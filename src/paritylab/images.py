@@ -156,11 +156,23 @@ def prune(
         if row.tag.startswith(prefix) and not {row.tag, row.image_id} & set(keep):
             client.images.remove(row.tag, force=True)
             removed.append(row.tag)
-    for name in imagebuild.unfinished(client):
-        # Whoever builds this very moment holds the lock.
-        if name.startswith(prefix) and not cache.is_locked(_build_lock(name)):
-            removed += imagebuild.sweep(client, name)
-    return removed
+    return removed + sweep_builds(client, prefix)
+
+
+def abandoned(client: DockerClient, prefix: str = "") -> list[str]:
+    """Return the tags of builds that left containers or volumes and that nobody goes on with."""
+    # Whoever builds this very moment holds the lock.
+    return [
+        name
+        for name in imagebuild.unfinished(client)
+        if name.startswith(prefix) and not cache.is_locked(_build_lock(name))
+    ]
+
+
+def sweep_builds(client: DockerClient, prefix: str = "") -> list[str]:
+    """Remove what abandoned builds left; return the names of containers and volumes."""
+    found = abandoned(client, prefix)
+    return [removed for name in found for removed in imagebuild.sweep(client, name)]
 
 
 def _build_lock(name: str) -> Path:

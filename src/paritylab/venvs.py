@@ -45,6 +45,11 @@ def missing(environment: Environment) -> Unavailable | None:
     )
 
 
+def made(environment: Environment, device: str) -> bool:
+    """Return whether the virtual environment of today's lock is there."""
+    return _python(environment, device).exists()
+
+
 def ensure(environment: Environment, device: str, progress: Progress) -> Path:
     """Return the Python of a virtual environment that holds exactly the lock of ``device``.
 
