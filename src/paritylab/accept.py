@@ -87,6 +87,8 @@ def _digests(
     """Digests of this run, and earlier ones of cells that were not run, if still of use."""
     # What has no lock (`here`) cannot be had again: its bits are not recorded.
     locked = [(c, r) for c, r in ours if r.digest and c.environment.stacks[c.device].lock_digest]
+    # Nor are those of the CUDA packages on a CPU: a digest under `cuda` is a GPU's.
+    locked = [(c, r) for c, r in locked if c.device == "cpu" or r.hardware]
     fresh = {_place(entry): entry for entry in (_recorded(c, r) for c, r in locked)}
     try:
         earlier = read_expected(lab)
@@ -112,7 +114,7 @@ def _sorted(
 def _recorded(cell: Cell, result: CellResult) -> RecordedDigest:
     if result.digest is None:  # pragma: no cover - the caller has filtered
         raise CatalogError(f"{cell.id} has no digest")
-    facts = digest_key(cell, result.profile)
+    facts = digest_key(cell, result.profile, result.hardware)
     return RecordedDigest.model_validate({**facts, "digest": result.digest})
 
 

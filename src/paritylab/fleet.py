@@ -12,8 +12,11 @@ from multiprocessing.managers import BaseManager
 from typing import Any, Protocol, cast
 
 from paritylab.engines.base import Endpoint, Engine, Unavailable
-from paritylab.errors import EngineError, LabError
-from paritylab.model import WorkerKey
+from paritylab.errors import EngineError, LabError, NoGpuError
+from paritylab.gpupool import GpuPool
+from paritylab.gpus import Sighting
+from paritylab.gpushares import Share
+from paritylab.stacks import Gpu, WorkerKey
 
 
 class Fleet(Protocol):
@@ -28,16 +31,26 @@ class Fleet(Protocol):
     def replace(self, key: WorkerKey, broken: Endpoint) -> Endpoint | Unavailable | LabError:
         """Start a new worker for the key if ``broken`` is still its current one."""
 
+    def lease(self, cell: str, memory_mb: int, holder: int) -> Share | LabError:
+        """Wait for a share of a GPU; see GpuPool."""
+
+    def release(self, share: Share) -> None:
+        """Give a share of a GPU back."""
+
+    def answers(self, gpu: Gpu) -> bool:
+        """Look whether a GPU still answers; one that does not gets no more cells."""
+
 
 class LocalFleet:
     """Owns the engine and what it started; a context manager.
 
     Starting a worker is mostly importing a framework, one core's work: as many start at a time
-    as there are cores.
+    as there are cores. ``gpus`` are those that the run may use.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, gpus: GpuPool | None = None) -> None:
         self.engine = engine
+        self._gpus = gpus or GpuPool((), lambda: Sighting(gpus=(), complaints=()))
         self._pool = ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0))))
         self._started: dict[str, Future[Endpoint | Unavailable | LabError]] = {}
         self._lock = threading.Lock()
@@ -65,6 +78,18 @@ class LocalFleet:
                 del self._started[key.name]
                 self.engine.stop(broken)
         return self.endpoint(key)
+
+    def lease(self, cell: str, memory_mb: int, holder: int) -> Share | LabError:
+        """See Fleet."""
+        return self._gpus.lease(cell, memory_mb, holder)
+
+    def release(self, share: Share) -> None:
+        """See Fleet."""
+        self._gpus.release(share)
+
+    def answers(self, gpu: Gpu) -> bool:
+        """See Fleet."""
+        return self._gpus.answers(gpu)
 
     def close(self) -> None:
         """Stop every worker that this fleet started; the engine itself stays open.
@@ -98,6 +123,8 @@ class LocalFleet:
     def _start(self, key: WorkerKey) -> Endpoint | Unavailable | LabError:
         try:
             return self.engine.unavailable(key) or self.engine.start(key)
+        except NoGpuError as fault:
+            return Unavailable(reason=f"{fault.what} ({fault.why})", fix=fault.fix or "nvidia-smi")
         except LabError as fault:
             return fault
         except OSError as fault:
@@ -149,3 +176,15 @@ class RemoteFleet:
     def replace(self, key: WorkerKey, broken: Endpoint) -> Endpoint | Unavailable | LabError:
         """See Fleet."""
         return cast("Endpoint | Unavailable | LabError", self._fleet.replace(key, broken))
+
+    def lease(self, cell: str, memory_mb: int, holder: int) -> Share | LabError:
+        """See Fleet."""
+        return cast("Share | LabError", self._fleet.lease(cell, memory_mb, holder))
+
+    def release(self, share: Share) -> None:
+        """See Fleet."""
+        self._fleet.release(share)
+
+    def answers(self, gpu: Gpu) -> bool:
+        """See Fleet."""
+        return bool(self._fleet.answers(gpu))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from paritylab.hardware import cpu_class
 from paritylab.model import Cell, CellResult, Comparison, Divergence, Value, Verdict
 from paritylab.scenarios import Problem
 from paritylab.wire import JobResult
+
+NO_GPU = "no GPU"
 
 
 def judge(
@@ -31,7 +34,7 @@ def judge(
         return replace(seen, verdict=verdict, message=message)
     report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
     found = digest(_with_bits(cell, answer))
-    recorded = recorded_digest(cell, problem, blank.profile)
+    recorded = recorded_digest(cell, problem, blank.profile, blank.hardware)
     drift = recorded is not None and recorded != found
     seen = replace(
         seen,
@@ -40,7 +43,8 @@ def judge(
         bit_drift=drift,
         divergences=report.divergences,
         measured=_measured(cell, answer),
-        curves=_curves(cell, answer),
+        curves=_curves(cell, answer.values),
+        expected_curves=_curves(cell, problem.expected[cell.implementation]),
         texts={n: value for n, value in answer.values.items() if isinstance(value, str)},
         tolerance_used=report.tolerance_used,
         max_error=report.max_error,
@@ -75,9 +79,9 @@ def _with_bits(cell: Cell, answer: JobResult) -> dict[str, Value]:
     }
 
 
-def _curves(cell: Cell, answer: JobResult) -> dict[str, list[float]]:
+def _curves(cell: Cell, values: Mapping[str, Value]) -> dict[str, list[float]]:
     specs = {name for name, spec in cell.lab.outputs.items() if spec.steps}
-    arrays = {n: v for n, v in answer.values.items() if n in specs and isinstance(v, np.ndarray)}
+    arrays = {n: v for n, v in values.items() if n in specs and isinstance(v, np.ndarray)}
     return {
         name: value.astype(np.float64).tolist()
         for name, value in arrays.items()
@@ -107,22 +111,30 @@ def _not_ok(answer: JobResult, cell: Cell) -> tuple[Verdict, str]:
     return Verdict.FAILED, answer.cause or answer.message
 
 
-def recorded_digest(cell: Cell, problem: Problem, profile: str) -> str | None:
+def recorded_digest(
+    cell: Cell, problem: Problem, profile: str, gpu: str | None = None
+) -> str | None:
     """The digest that expected.json holds for all that this cell's bits depend on, if any."""
-    wanted = digest_key(cell, profile)
+    wanted = digest_key(cell, profile, gpu)
     found = (e.digest for e in problem.digests if e.model_dump(exclude={"digest"}) == wanted)
     return next(found, None)
 
 
-def digest_key(cell: Cell, profile: str) -> dict[str, str | None]:
-    """Everything that the bits of a cell's outputs depend on, as expected.json names it."""
+def digest_key(cell: Cell, profile: str, gpu: str | None = None) -> dict[str, str | None]:
+    """Everything that the bits of a cell's outputs depend on, as expected.json names it.
+
+    On ``cuda`` that is the class of the ``gpu`` (``Gpu.hardware``): another one gives `close`.
+    """
+    hardware = cpu_class() if cell.lab.cpu_bits else None
+    if cell.device == "cuda":
+        hardware = gpu or NO_GPU
     return {
         "implementation": cell.implementation,
         "environment": cell.environment.name,
         "device": cell.device,
         "profile": profile,
         "lock": cell.environment.stacks[cell.device].lock_digest,
-        "hardware": cpu_class() if cell.lab.cpu_bits else None,
+        "hardware": hardware,
     }
 
 

@@ -14,10 +14,12 @@ from paritylab import expected, scenarios
 from paritylab.engines.base import Endpoint, Engine, Unavailable
 from paritylab.errors import HungUpError, LabError, WorkerError
 from paritylab.fleet import Fleet, LocalFleet
+from paritylab.gpupool import GpuPool
+from paritylab.gpurun import Answer, on_some_gpu
 from paritylab.judge import judge
-from paritylab.model import Cell, CellResult, Lab, Verdict, WorkerKey
+from paritylab.model import Cell, CellResult, Gpu, Lab, Verdict, WorkerKey
 from paritylab.scenarios import Problem
-from paritylab.wire import Job, JobResult, Session
+from paritylab.wire import Job, Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,7 @@ class Settings:
     ``seed`` None takes the lab's own, for which expected.json holds values and digests; any other
     seed is judged by the oracle alone, and so is every seed with ``oracle_only``.
     ``strict_bits`` makes a bit drift red. ``cold`` gives every cell a fresh worker (and container).
+    ``smoke`` runs the packages of ``cuda`` on the CPU.
     """
 
     profile: str = "portable"
@@ -34,6 +37,7 @@ class Settings:
     oracle_only: bool = False
     strict_bits: bool = False
     cold: bool = False
+    smoke: bool = False
 
 
 class Runner:
@@ -71,13 +75,13 @@ class Runner:
             problem = problem_of(cell.lab, self.settings)
         except LabError as fault:
             return replace(blank, verdict=Verdict.FAILED, message=str(fault))
-        answer, session_versions = self._execute(cell, problem)
+        answer, session_versions, gpu = self._execute(cell, problem)
         if isinstance(answer, Unavailable):
             return replace(blank, message=f"{answer.reason}; {answer.fix}")
         if isinstance(answer, LabError):
             return replace(blank, verdict=Verdict.FAILED, message=str(answer))
         return judge(
-            replace(blank, versions=session_versions),
+            replace(blank, versions=session_versions, hardware=gpu.hardware if gpu else None),
             cell,
             answer,
             problem=problem,
@@ -89,16 +93,21 @@ class Runner:
         begun = time.monotonic()
         return replace(self.run(cell), seconds=round(time.monotonic() - begun, 4))
 
-    def _execute(
-        self, cell: Cell, problem: Problem
-    ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
-        return self.execute(
-            cell.worker_key(self.settings.profile), job_of(cell, problem, self.settings)
-        )
+    def _execute(self, cell: Cell, problem: Problem) -> tuple[Answer, dict[str, str], Gpu | None]:
+        versions: dict[str, str] = {}
 
-    def execute(
-        self, key: WorkerKey, job: Job
-    ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
+        def on(gpu: Gpu | None) -> Answer:
+            job = replace(job_of(cell, problem, self.settings), on_gpu=gpu is not None)
+            answer, told = self.execute(cell.worker_key(self.settings.profile, gpu), job)
+            versions.update(told, **({"gpu": gpu.name, "driver": gpu.driver} if gpu else {}))
+            return answer
+
+        if cell.device == "cpu" or self.settings.smoke:
+            return on(None), versions, None
+        answer, gpu = on_some_gpu(self.fleet, cell, on)
+        return answer, versions, gpu
+
+    def execute(self, key: WorkerKey, job: Job) -> tuple[Answer, dict[str, str]]:
         """Run a job on the key's worker; return what came of it and the worker's versions."""
         if self.settings.cold:
             return self._execute_cold(key, job)
@@ -108,9 +117,7 @@ class Runner:
             answer = self._execute_warm(key, job)
         return answer
 
-    def _execute_warm(
-        self, key: WorkerKey, job: Job
-    ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
+    def _execute_warm(self, key: WorkerKey, job: Job) -> tuple[Answer, dict[str, str]]:
         try:
             session = self._session(key)
             if isinstance(session, Unavailable):
@@ -121,9 +128,7 @@ class Runner:
             self._hang_up(key.name)
             return fault, {}
 
-    def _execute_cold(
-        self, key: WorkerKey, job: Job
-    ) -> tuple[JobResult | Unavailable | LabError, dict[str, str]]:
+    def _execute_cold(self, key: WorkerKey, job: Job) -> tuple[Answer, dict[str, str]]:
         missing = self.engine.unavailable(key)
         if missing:
             return missing, {}
@@ -208,6 +213,7 @@ def run_all(  # noqa: PLR0913 - what, where, how, how many, and whom to tell
     jobs: int,
     done: Callable[[CellResult], None] = lambda _: None,
     fleet: Fleet | None = None,
+    gpus: GpuPool | None = None,
 ) -> list[CellResult]:
     """Run cells on ``jobs`` threads of this process and return results in the cells' order.
 
@@ -216,12 +222,12 @@ def run_all(  # noqa: PLR0913 - what, where, how, how many, and whom to tell
     """
     ordered = list(cells)
     with ExitStack() as stack:
-        fleet = fleet or stack.enter_context(LocalFleet(engine))
+        fleet = fleet or stack.enter_context(LocalFleet(engine, gpus))
         idle: SimpleQueue[Runner] = SimpleQueue()
         for _ in range(jobs):
             idle.put(stack.enter_context(Runner(engine, fleet, settings)))
         if not settings.cold:
-            fleet.prefetch(worker_keys(ordered, settings.profile))
+            fleet.prefetch(worker_keys(ordered, settings.profile, gpus))
 
         def one(cell: Cell) -> CellResult:
             runner = idle.get()
@@ -241,7 +247,11 @@ def run_all(  # noqa: PLR0913 - what, where, how, how many, and whom to tell
                 raise
 
 
-def worker_keys(cells: Iterable[Cell], profile: str) -> list[WorkerKey]:
-    """The workers that these cells need, each once, in the order of first need."""
-    keys = (cell.worker_key(profile) for cell in cells if not cell.unsupported)
+def worker_keys(
+    cells: Iterable[Cell], profile: str, gpus: GpuPool | None = None
+) -> list[WorkerKey]:
+    """The workers that these cells need, each once (for each GPU), in the order of first need."""
+    places = gpus.gpus if gpus else (None,)
+    runs = [cell for cell in cells if not cell.unsupported]
+    keys = (cell.worker_key(profile, gpu) for cell in runs for gpu in places)
     return list({key.name: key for key in keys}.values())

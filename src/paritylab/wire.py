@@ -11,8 +11,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Self
 
+from paritylab import stillness
 from paritylab.engines.base import Channel
 from paritylab.errors import WorkerError
 from paritylab.frames import (
@@ -27,6 +29,7 @@ from paritylab.frames import (
     receive,
     shown,
 )
+from paritylab.gpushares import CONTEXT_MB
 from paritylab.model import Limits, Value, Values
 from paritylab.worker import (
     HEADER_CAP,
@@ -50,7 +53,8 @@ class Job:
     """One cell's work: an implementation's source, the stages to call, and their inputs.
 
     ``file`` names the implementation (``tf1.py``), ``profile`` the determinism profile, which is
-    the worker's own; ``limits.seconds`` covers all stages together.
+    the worker's own; ``limits.seconds`` covers all stages together. ``on_gpu`` makes a GPU its
+    device, of which it has ``limits.gpu_memory_mb``.
     """
 
     id: str
@@ -61,6 +65,7 @@ class Job:
     limits: Limits
     seed: int
     profile: str
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,8 @@ def encode_job(job: Job) -> bytes:
                 "stages": list(job.stages), "seed": job.seed, "profile": job.profile,
                 "seconds": job.limits.seconds, "memory_mb": job.limits.memory_mb,
                 "output_mb": job.limits.output_mb, "file_mb": FILE_MB, "values": descriptors,
+                "still": Path(stillness.__file__).read_text("utf-8"),
+                "gpu_mb": max(0, job.limits.gpu_memory_mb - CONTEXT_MB) if job.on_gpu else 0,
             },
             payload,
         )  # fmt: skip
@@ -190,6 +197,11 @@ def _exception(error: Failure, job: Job) -> dict[str, Any]:
     }
     if error.memory:
         limit = f"out of memory: {job.limits.memory_mb} MiB are allowed (limits.memory_mb)"
+        if job.on_gpu:
+            limit = (
+                f"out of memory on a GPU: {job.limits.gpu_memory_mb} MiB of it are allowed "
+                "(limits.gpu_memory_mb in lab.toml)"
+            )
         return told | {"status": "killed", "cause": limit}
     return told
 
@@ -198,11 +210,11 @@ class Session:
     """A connection to a worker; a context manager that hangs up.
 
     ``hello`` is what the worker told about itself. After a WorkerError the session is of no more
-    use: open another one.
+    use: open another one. ``grace`` seconds beyond a job's own deadline its answer is waited for.
     """
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    def __init__(self, channel: Channel, *, grace: float = GRACE_SECONDS) -> None:
+        self._channel, self._grace = channel, grace
         try:
             self.hello = self._greeting()
         except BaseException:
@@ -224,7 +236,7 @@ class Session:
 
         Raises WorkerError when the worker hangs up, breaks the protocol or does not answer.
         """
-        seconds = job.limits.seconds + GRACE_SECONDS
+        seconds = job.limits.seconds + self._grace
         if not math.isfinite(seconds):
             raise WorkerError(f"{job.id} has no finite deadline")
         deadline = time.monotonic() + seconds

@@ -15,10 +15,10 @@ host is killed) ends the worker and everything it runs. Stdout carries one frame
 (versions, threads, import_seconds) or ``failed`` (type, message, traceback).
 
 Session (a connection to the Unix socket, a process of its own): the worker says ``hello`` (the
-facts of ``ready``), then answers each ``job`` (id, file, source, stages, seed, profile, seconds,
-memory_mb, output_mb, file_mb, values; payload: the arrays) with one ``result``, one job at a
-time. A hang-up, or anything sent while a job runs, kills the job. A frame that is no job is
-answered by ``refused`` (why) and the end of the session.
+facts of ``ready``), then answers each ``job`` (id, file, source, still, stages, seed, profile,
+seconds, memory_mb, gpu_mb, output_mb, file_mb, values; payload: the arrays) with one ``result``,
+one job at a time; ``still`` is stillness.py. A hang-up, or anything sent while a job runs, kills
+the job. A frame that is no job is answered by ``refused`` (why) and the end of the session.
 
 A ``result`` has id, status (ok, error, timeout, killed, protocol), cause, peak_kb, wall_ms,
 stdout, stderr. Its payload is one frame per finished stage, passed on unread: ``outputs``
@@ -41,7 +41,6 @@ import math
 import operator
 import os
 import pathlib
-import random
 import re
 import resource
 import select
@@ -69,6 +68,7 @@ KILL_SECONDS = 10.0  # then a process that the kernel cannot kill is given up
 SPARE = 64 << 20  # memory beyond the limit in which a MemoryError is reported
 PDEATHSIG, DUMPABLE, SUBREAPER, NO_NEW_PRIVS = 1, 4, 36, 38  # for prctl
 NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+STARVED = re.compile("can't allocate memory|CUDA out of memory|OUT_OF_MEMORY|_ALLOC_FAILED")
 _KINDS = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64"
 DTYPES = {name: np.dtype(name).newbyteorder("<") for name in _KINDS.split()}
 
@@ -372,9 +372,10 @@ class Job:
         if os.path.basename(self.file) != self.file or not self.file.endswith(".py"):
             raise MalformedError("file is no name of a Python file: %.60r" % self.file)
         self.stages = [str(stage) for stage in header["stages"]]
-        self.seed, self.memory_mb, self.file_mb, self.output_mb = (
-            int(header[key]) for key in ("seed", "memory_mb", "file_mb", "output_mb")
+        self.seed, self.memory_mb, self.file_mb, self.output_mb, self.gpu_mb = (
+            int(header[key]) for key in ("seed", "memory_mb", "file_mb", "output_mb", "gpu_mb")
         )
+        self.still = str(header["still"])
         self.seconds = float(header["seconds"])
         self.descriptors, self.payload = header["values"], payload
         decode_values(self.descriptors, payload)
@@ -440,31 +441,6 @@ def _limit(what: int, value: int, spare: int = 0) -> None:
     resource.setrlimit(what, (min(value, top), top))
 
 
-def _hold_still(job: Job) -> None:
-    """Seed everything; under ``portable`` also make the API calls that fix threads and kernels."""
-    seed, portable = job.seed, job.profile == "portable"
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
-    if torch:
-        torch.manual_seed(seed)
-        if portable:
-            torch.set_num_threads(1)
-            torch.use_deterministic_algorithms(True)
-    if tf:
-        modern = hasattr(tf, "random") and hasattr(tf.random, "set_seed")
-        if portable and modern:  # sessions of TensorFlow 1 take theirs from TF_NUM_*_THREADS
-            tf.config.threading.set_intra_op_parallelism_threads(1)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
-        tf.compat.v1.set_random_seed(seed)
-        tf.compat.v1.get_default_graph().seed = seed
-        # With op determinism a graph of one's own (seedless) cannot even initialise a variable.
-        graphs = job.file == "tf1.py" or "disable_v2_behavior" in job.source
-        if portable and modern and not graphs:
-            tf.keras.utils.set_random_seed(seed)
-            tf.config.experimental.enable_op_determinism()
-
-
 def _outputs(job: Job, stage: str) -> tuple[list[Header], bytes]:
     """Import the implementation as a module of its file's name; return what the stage returns."""
     sys.path.insert(0, job.code)
@@ -494,7 +470,9 @@ def _stage(job: Job, stage: str, result: BinaryIO) -> int:
     began, code, data = time.perf_counter(), 1, b""
     try:
         _enter(job)
-        _hold_still(job)
+        still: dict[str, Any] = {"__name__": "paritylab_stillness"}
+        exec(compile(job.still, "<paritylab stillness>", "exec"), still)
+        still["hold"](job)
         began = time.perf_counter()
         values, data = _outputs(job, stage)
         header, code = {"kind": "outputs", "values": values}, 0
@@ -530,7 +508,7 @@ def _error(fault: BaseException, job: Job | None = None) -> Header:
     return {
         "kind": "error", "type": kind.__name__[:200], "message": message[:4000],
         "traceback": text[-16000:],
-        "memory": starved or "can't allocate memory" in message,
+        "memory": starved or bool(STARVED.search(message)),
     }  # fmt: skip
 
 

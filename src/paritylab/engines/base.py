@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from paritylab.model import WorkerKey
+from paritylab.gpus import Sighting
+from paritylab.stacks import Environment, WorkerKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,13 @@ class Engine(Protocol):
 
     def unavailable(self, key: WorkerKey) -> Unavailable | None:
         """Return why this key cannot run here, or None; must be cheap (no build, no import)."""
+
+    def gpus(self, environment: Environment) -> Sighting:
+        """Return the GPUs that workers can be given, and what is said of broken ones.
+
+        ``environment`` is one of those that will run on them. Raises NoGpuError, with what was
+        looked for and how to get it, where there can be none.
+        """
 
     def prepare(self, keys: list[WorkerKey]) -> None:
         """Make what the keys need (images, virtual environments), with progress on stderr."""

@@ -113,7 +113,7 @@ def start_message(
     source = Path(worker.__file__).read_bytes()
     start = {
         "kind": "start", "socket": socket_path, "folder": folder, "preload": list(key.preload),
-        "profile": key.profile, "device": key.device, "uids": uids,
+        "profile": key.profile, "device": "cuda" if key.gpu else "cpu", "uids": uids,
         "cage": caged,
     }  # fmt: skip
     bars = Path(cage.__file__).read_bytes() if caged else b""
