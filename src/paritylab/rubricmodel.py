@@ -20,7 +20,9 @@ class ConstructsModel(Strict):
     @model_validator(mode="after")
     def _points_are_for_require(self) -> ConstructsModel:
         if bool(self.require) != bool(self.points):
-            raise ValueError("`require` and `points` come together: what it must use, what it costs")
+            raise ValueError(
+                "`require` and `points` come together: what it must use, what it costs"
+            )
         both = sorted({*self.require} & {*self.forbid})
         if both:
             raise ValueError(f"`{both[0]}` is required and forbidden")
@@ -33,7 +35,7 @@ class GradingModel(Strict):
     implementations: Annotated[tuple[Name, ...], Field(min_length=1)]
     environment: NonEmpty
     seeds: Annotated[int, Field(ge=1, le=100)] = 3
-    constructs: dict[Name, ConstructsModel] = {}
+    constructs: dict[Name, ConstructsModel] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _constructs_are_of_what_is_graded(self) -> GradingModel:

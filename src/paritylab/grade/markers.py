@@ -51,7 +51,7 @@ def blocks(source: str, *, shown: str) -> list[Block]:
             continue
         opens, indent = marker["what"].upper() == "BEGIN", marker["indent"]
         if opens and begun:
-            raise _fault(shown, number, "a solution begins inside the one of line %d" % begun[0])
+            raise _fault(shown, number, f"a solution begins inside the one of line {begun[0]}")
         if opens:
             begun = number, indent
             continue

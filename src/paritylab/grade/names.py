@@ -100,16 +100,8 @@ class _Names:
         """Note what the statements of ``tree`` bind."""
         self._resolved.clear()
         for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    top = alias.name.partition(".")[0]
-                    self._bind(alias.asname or top, {alias.name if alias.asname else top})
-            elif isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    if alias.name == "*":
-                        self._stars.add(node.module or "")
-                    else:
-                        self._bind(alias.asname or alias.name, {_joined(node.module, alias.name)})
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                self._import(node)
             elif isinstance(node, ast.Assign):
                 for target in node.targets:
                     self._assign(target, node.value)
@@ -121,6 +113,16 @@ class _Names:
                 self._bind(node.name, set())
             elif isinstance(node, ast.arg):
                 self._bind(node.arg, set())
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            if isinstance(node, ast.Import):
+                top = alias.name.partition(".")[0]
+                self._bind(alias.asname or top, {alias.name if alias.asname else top})
+            elif alias.name == "*":
+                self._stars.add(node.module or "")
+            else:
+                self._bind(alias.asname or alias.name, {_joined(node.module, alias.name)})
 
     def uses(self, tree: ast.AST) -> Iterator[Use]:
         """Every resolved expression and every import of ``tree``."""
