@@ -47,11 +47,11 @@ def _environment() -> Environment:
     environment.filters.update(
         points=points, seconds=seconds, sci=scientific, share=share, count=count
     )
-    script = _asset("page.js")
+    script = asset("page.js")
     # The page's own script may run, and nothing else: an escape forgotten stays without effect.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals.update(
-        style=Markup(_asset("style.css")),  # noqa: S704 - ours
+        style=Markup(asset("style.css")),  # noqa: S704 - ours
         script=Markup(script),  # noqa: S704 - ours
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'",
@@ -59,7 +59,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file of the templates' folder (``style.css``)."""
     return (files("paritylab.html") / "templates" / name).read_text(encoding="utf-8")
 
 

@@ -129,13 +129,14 @@ def _labs(places: Sequence[Place], columns: Sequence[tuple[str, str, str]]) -> l
             key=f"lab-{number}",
             slug=slug,
             places=tuple(found.get(column) for column in columns),
-            figures=tuple(_lab_figures([p.result for p in found.values()])),
+            figures=tuple(lab_figures([p.result for p in found.values()])),
         )
         for number, (slug, found) in enumerate(sorted(by_column.items()))
     ]
 
 
-def _lab_figures(cells: Sequence[CellResult]) -> Iterable[tuple[str, Markup]]:
+def lab_figures(cells: Sequence[CellResult]) -> Iterable[tuple[str, Markup]]:
+    """Yield every curve of a lab's cells: the output's name, and all cells over one another."""
     names = dict.fromkeys(name for cell in cells for name in cell.curves)
     for name in names:
         having = [cell for cell in cells if name in cell.curves]
