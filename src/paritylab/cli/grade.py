@@ -1,0 +1,181 @@
+"""The command that grades submissions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from paritylab.cli.app import Base, app, err, out
+from paritylab.errors import EXIT_ENGINE, LabError
+from paritylab.grade import rules, seeds
+from paritylab.grade.lanes import Isolation
+from paritylab.grade.model import Grade, Reveal
+from paritylab.grade.request import Outcome, Request, perform
+from paritylab.grade.run import Question, Watch
+from paritylab.grade.trial import Trial
+
+SHOWN = 40
+"""Grades that the terminal shows; the files have them all."""
+
+
+@app.command()
+def grade(
+    path: Annotated[
+        Path, typer.Argument(help="A folder (or archive) with one submission per student.")
+    ],
+    lab: Annotated[str, typer.Option("--lab", help="The lab that was set.")],
+    folder: Annotated[
+        Path, typer.Option("--out", help="Where the grades and the journal go.")
+    ] = Path("grades"),
+    implementations: Annotated[
+        str, typer.Option("--for", help="pytorch,tf2; default: all of the rubric.")
+    ] = "",
+    isolation: Annotated[
+        Isolation,
+        typer.Option(help="container: a fresh one per submission; fork: fresh namespaces in one."),
+    ] = Isolation.CONTAINER,
+    runtime: Annotated[
+        str | None, typer.Option(help="Another runtime of the engine: runsc is gVisor.")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Submissions at a time; default: what fits."),
+    ] = None,
+    hidden: Annotated[
+        str, typer.Option("--seeds", help="1,2,3: repeat a run; default: drawn anew.")
+    ] = "",
+    repeat: Annotated[
+        int, typer.Option(min=1, help="Ask everything so often; what moves is flagged.")
+    ] = 1,
+    reveal: Annotated[
+        Reveal, typer.Option(help="Hidden values in the students' feedback.")
+    ] = Reveal.NONE,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue what was interrupted or extended.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this student (id or name); repeatable.")
+    ] = None,
+    regrade: Annotated[
+        list[str] | None, typer.Option(help="Grade this student again; repeatable.")
+    ] = None,
+    names: Annotated[Path | None, typer.Option(help="A submissions.csv with names.")] = None,
+    attempt: Annotated[str, typer.Option(help="Which attempt counts: last or first.")] = "last",
+    late_after: Annotated[str, typer.Option(help="The deadline: 2026-11-22T23:59+01:00.")] = "",
+    late_penalty: Annotated[
+        str, typer.Option(help="What lateness costs: 0.1/day, 0.02/hour.")
+    ] = "",
+    base: Base = "auto",
+    engine: Annotated[str, typer.Option(help="docker; there is no other for strangers' code.")] = (
+        "docker"
+    ),
+) -> None:
+    """Grade submissions on hidden inputs, each in a sandbox of its own.
+
+    Every finished part is on the disk before the next begins: after Ctrl-C, a crash or trouble
+    with the engine, the same command with `--resume` goes on. Exit 3 while something could not be
+    graded.
+
+    Examples: `paritylab grade submissions/ --lab train --out grades/`,
+    `paritylab grade submissions/ --lab train --out grades/ --resume`,
+    `paritylab grade submissions/ --lab train --out grades/ --isolation fork --repeat 2`
+    """
+    request = Request(
+        path=path,
+        lab=lab,
+        out=folder,
+        implementations=tuple(word.strip() for word in implementations.split(",") if word.strip()),
+        isolation=isolation,
+        runtime=runtime,
+        jobs=jobs,
+        seeds=seeds.parse(hidden) if hidden else (),
+        repeats=repeat,
+        reveal=reveal,
+        resume=resume,
+        only=tuple(only or ()),
+        regrade=tuple(regrade or ()),
+        names=names,
+        rule=rules.attempt_rule(attempt, late_after or None, late_penalty or None),
+        base=base,
+        engine=engine,
+    )
+    with _watching() as (progress, watch):
+        outcome = perform(request, watch, progress)
+    _tell(outcome)
+    if outcome.ungraded:
+        raise typer.Exit(EXIT_ENGINE)
+
+
+class _Rate(ProgressColumn):
+    """Trials a minute."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed * 60:.0f}/min" if speed else "-/min", style="progress.data.speed")
+
+
+@contextmanager
+def _watching() -> Iterator[tuple[Progress, Watch]]:
+    columns = (
+        TextColumn("[bold]trials"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("preparing sandboxes", total=None)
+
+        def done(question: Question, answer: Trial | LabError) -> None:
+            status = answer.status if isinstance(answer, Trial) else "not graded"
+            shown = f"{question.student} {question.implementation}: {status}"
+            progress.update(task, advance=1, description=shown)
+
+        yield progress, Watch(planned=lambda n: progress.update(task, total=n), done=done)
+
+
+def _tell(outcome: Outcome) -> None:
+    out.print(_table(outcome.grades))
+    shown = ", ".join(str(seed) for seed in outcome.seeds)
+    out.print(f"hidden seeds: {shown} (again: --seeds {shown.replace(' ', '')})", style="dim")
+    for file in outcome.files[:SHOWN]:
+        out.print(str(file), style="dim", markup=False)
+    for line in outcome.ungraded:
+        err.print(f"not graded: {line}", style="red", markup=False)
+    if outcome.ungraded:
+        err.print("once the engine is well: the same command with --resume", style="red")
+
+
+def _table(grades: tuple[Grade, ...]) -> Table:
+    table = Table("student", "score", "of", "seconds", "remarks", title="Grades")
+    for one in grades[:SHOWN]:
+        remarks = [f"unstable: {', '.join(one.unstable)}"] if one.unstable else []
+        remarks += one.suspicious
+        table.add_row(
+            Text(one.submission.student),
+            f"{one.score:g}",
+            f"{one.points:g}",
+            f"{one.seconds:.1f}",
+            Text("; ".join(remarks)[:120]),
+        )
+    if len(grades) > SHOWN:
+        table.caption = f"and {len(grades) - SHOWN} more"
+    return table
