@@ -12,7 +12,7 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 def cpu_model() -> str:
     """The processor's own name, else what Python knows."""
-    return _facts().get("model name") or platform.processor() or platform.machine()
+    return cpu_facts().get("model name") or platform.processor() or platform.machine()
 
 
 @cache
@@ -22,12 +22,13 @@ def cpu_class() -> str:
     TensorFlow's convolutions and larger matrix products choose their blocks by the sizes of the
     caches, so their bits may differ between CPUs with the same instructions.
     """
-    facts = _facts()
+    facts = cpu_facts()
     kind = "-".join(facts.get(key, "?") for key in ("vendor_id", "cpu family", "model"))
     return f"{kind} {'/'.join(_cache_sizes())}".strip()
 
 
-def _facts() -> dict[str, str]:
+def cpu_facts() -> dict[str, str]:
+    """What the kernel tells of the first processor, by its own names (``flags``, ``microcode``)."""
     try:
         first = CPUINFO.read_text(encoding="utf-8").split("\n\n")[0]
     except OSError:

@@ -90,6 +90,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stored(pin: Pin) -> Path | None:
+    """Return the wheel of a pin if this machine has it; it is not hashed here."""
+    found = [wheel for digest in pin.hashes for wheel in sorted((_store() / digest).glob("*.whl"))]
+    return found[0] if found else None
+
+
 def _store() -> Path:
     return cache.folder("wheels")
 

@@ -1,0 +1,137 @@
+"""What is really installed: every file of an environment with its SHA-256, hashed inside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docker.client import DockerClient
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from paritylab.commands import Command, run
+from paritylab.engines.dockerclient import explained
+from paritylab.engines.sandbox import Container
+from paritylab.errors import EngineError
+
+PLACE = "/opt/venv"
+"""Where images have their virtual environment."""
+# Runs inside: any Python from 3.7 to 3.13, isolated and without site, so that nothing that is
+# installed takes part in its own examination.
+SCRIPT = r"""
+import hashlib, importlib.util, json, os, sys
+
+root, system = sys.argv[1], sys.argv[2] == "system"
+found = {"python": sys.version, "files": {}, "links": {}, "texts": {}, "byte_code": 0,
+         "stale": [], "unreadable": [], "system": {}}
+
+def shown(path):
+    return os.fsencode(path).decode("utf-8", "replace")
+
+def sha256(path):
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            total.update(block)
+    return total.hexdigest()
+
+def fits(path):
+    folder, name = os.path.split(path)
+    if os.path.basename(folder) != "__pycache__":
+        return True  # byte code without a source: files of its own right
+    source = os.path.join(os.path.dirname(folder), name.split(".")[0] + ".py")
+    if not os.path.isfile(source):
+        return False
+    with open(path, "rb") as file:
+        head = file.read(16)
+    if len(head) < 16 or head[:4] != importlib.util.MAGIC_NUMBER:
+        return False
+    if head[4] & 1:
+        with open(source, "rb") as file:
+            return head[8:] == importlib.util.source_hash(file.read())
+    seen = os.stat(source)
+    dated = [int(seen.st_mtime) & 0xFFFFFFFF, seen.st_size & 0xFFFFFFFF]
+    return head[8:] == b"".join(number.to_bytes(4, "little") for number in dated)
+
+for folder, folders, names in os.walk(root):
+    folders.sort()
+    for name in sorted(names) + [one for one in folders if os.path.islink(os.path.join(folder, one))]:
+        path = os.path.join(folder, name)
+        label = shown(os.path.relpath(path, root))
+        try:
+            if os.path.islink(path):
+                found["links"][label] = shown(os.readlink(path))
+                continue
+            found["files"][label] = [sha256(path), os.path.getsize(path)]
+            if name.endswith(".pyc"):
+                found["byte_code"] += 1
+                if not fits(path):
+                    found["stale"].append(label)
+            if folder.endswith(".dist-info") and name in ("RECORD", "METADATA"):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    text = file.read()
+                found["texts"][label] = text if name == "RECORD" else text.split("\n\n")[0]
+        except OSError as fault:
+            found["unreadable"].append("%s: %s" % (label, fault.strerror))
+for path in ("/etc/os-release", "/etc/base.packages") if system else ():
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found["system"][path] = file.read()
+json.dump(found, sys.stdout)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """An environment's files, by path relative to its root.
+
+    ``files`` maps to (SHA-256, bytes), ``links`` to targets, ``texts`` to the contents of RECORD
+    files and the heads of METADATA. ``byte_code`` counts the .pyc files, ``stale`` are those that
+    are not of the source beside them. ``system`` has the files that tell the base's packages.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    python: str
+    files: Mapping[str, tuple[str, int]]
+    links: Mapping[str, str]
+    texts: Mapping[str, str]
+    byte_code: int
+    stale: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    system: Mapping[str, str]
+
+
+def of_venv(python: Path) -> Inventory:
+    """Examine the virtual environment that a Python belongs to; raises EngineError."""
+    arguments = ["-I", "-S", "-B", "-c", SCRIPT, str(python.parent.parent), "venv"]
+    what = f"the files of {python.parent.parent.name} cannot be examined"
+    return _parsed(run(Command(argv=[str(python), *arguments], what=what, error=EngineError)))
+
+
+def of_image(client: DockerClient, image: str) -> Inventory:
+    """Examine an image from inside, in a sandbox; raises DockerError or EngineError."""
+    api: Any = client.api
+    container = Container(client, image, None)  # files are hashed, nothing is imported: no GPU
+    try:
+        with explained("an examination of the image's files"):
+            command = [f"{PLACE}/bin/python", "-I", "-S", "-B", "-c", SCRIPT, PLACE, "system"]
+            made = api.exec_create(container.id, command, user="0")
+            said, errors = api.exec_start(made["Id"], demux=True)
+            status = api.exec_inspect(made["Id"])["ExitCode"]
+    finally:
+        container.remove()
+    if status:
+        why = (errors or b"").decode(errors="replace").strip()[-400:]
+        raise EngineError(f"the files of {image[:19]} cannot be examined", why=why)
+    return _parsed((said or b"").decode(errors="replace"))
+
+
+def _parsed(text: str) -> Inventory:
+    try:
+        return TypeAdapter(Inventory).validate_python(json.loads(text))
+    except (ValueError, ValidationError) as fault:
+        raise EngineError(
+            "the environment's Python gave no inventory", why=str(fault)[:200]
+        ) from None
