@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -50,6 +52,20 @@ def lab_cpu(session: nox.Session) -> None:
     """Run every lab in every pinned CPU image; `-- --lab train --environment tf2` narrows."""
     install(session)
     cells(session, "--engine", "docker")
+
+
+@nox.session(name="lab-cuda", default=False)
+def lab_cuda(session: nox.Session) -> None:
+    """Run every lab in every CUDA image; `-- --gpus 0,1 --lab train`, `-- --smoke` without a GPU."""
+    install(session)
+    try:
+        cells(session, "--engine", "docker", "--device", "cuda")
+    except CommandFailed as fault:
+        # nox ends with 1 whatever failed; scripts tell a red cell from a missing GPU by the code.
+        code = getattr(fault, "return_code", None)
+        if code in (2, 3):
+            sys.exit(code)
+        raise
 
 
 def _lab_cpu_in(environment: str) -> None:

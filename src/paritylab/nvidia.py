@@ -24,17 +24,18 @@ CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
 SMI_SECONDS = 60.0
 OTHER_PLACES = "/usr/lib/wsl/lib:/opt/bin"
 INSTALL_DRIVER = "sudo ubuntu-drivers install && sudo reboot (or https://www.nvidia.com/drivers)"
+WITHOUT = "or prove the images without a GPU: nox -s lab-cuda -- --smoke"
 INSTALL_TOOLKIT = (
-    "sudo apt-get install -y nvidia-container-toolkit && "
-    "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker "
-    "(package source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit)"
+    "sudo apt-get install -y nvidia-container-toolkit "
+    "(its source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit)"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """One thing that was looked for: its name, whether it is there, and how to get it."""
+    """One thing that was looked for: its names, short and full, whether it is there, the remedy."""
 
+    short: str
     name: str
     there: bool
     fix: str
@@ -45,11 +46,13 @@ def local_pieces() -> list[Piece]:
     devices = " or ".join(map(str, DEVICES))
     return [
         Piece(
+            short="card",
             name=f"an NVIDIA device ({devices})",
             there=any(path.exists() for path in DEVICES),
-            fix=f"`lspci | grep -i nvidia` must list a card; then {INSTALL_DRIVER}",
+            fix="lspci | grep -i nvidia (it must list one; the driver makes its device files)",
         ),
         Piece(
+            short="driver",
             name=f"the driver ({DRIVER})",
             # WSL's driver lives in Windows; its device file is all there is to see.
             there=DRIVER.exists() or DEVICES[1].exists(),
@@ -67,27 +70,29 @@ def engine_pieces(info: Mapping[str, Any], *, local: bool) -> list[Piece]:
         cdi = cdi or any("nvidia" in file.name for path in CDI for file in path.glob("*.[jy]*"))
     pieces = [
         Piece(
+            short="runtime",
             name="the engine's runtime `nvidia`, or CDI devices `nvidia.com/gpu`",
             there="nvidia" in runtimes or cdi,
-            fix=INSTALL_TOOLKIT,
+            fix="sudo nvidia-ctk runtime configure --runtime=docker && "
+            "sudo systemctl restart docker",
         )
     ]
     if local:
         hook = any(shutil.which(name) for name in TOOLKIT)
         name = f"the NVIDIA container toolkit ({' or '.join(TOOLKIT)})"
-        pieces.insert(0, Piece(name=name, there=hook, fix=INSTALL_TOOLKIT))
+        pieces.insert(0, Piece(short="toolkit", name=name, there=hook, fix=INSTALL_TOOLKIT))
     return pieces
 
 
 def refusal(pieces: Sequence[Piece], *, where: str, why: str = "") -> NoGpuError:
     """Return the one error that tells everything that was looked for, and what to type."""
     told = [f"{'found' if piece.there else 'missing'}: {piece.name}" for piece in pieces]
-    fixes = dict.fromkeys(piece.fix for piece in pieces if not piece.there)
+    fixes = [f"{piece.short}: {piece.fix}" for piece in pieces if not piece.there]
     return NoGpuError(
         "no GPU can be used",
         where=where,
         why="\n       ".join(filter(None, [why, *told])),
-        fix="\n       ".join([*fixes, "or without a GPU: nox -s lab-cuda -- --smoke"]),
+        fix="\n       ".join([*fixes, WITHOUT]),
     )
 
 

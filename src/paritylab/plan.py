@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from paritylab import catalog, matrix
+from paritylab import catalog, gpus, matrix
 from paritylab.engines.base import Engine
 from paritylab.engines.docker import DockerEngine
 from paritylab.engines.here import HereEngine, local_environment
 from paritylab.engines.venv import VenvEngine
 from paritylab.errors import UsageError, nearest
+from paritylab.gpupool import GpuPool
 from paritylab.matrix import Selection
 from paritylab.model import PROFILES, Cell
 from paritylab.runner import Settings
@@ -29,6 +32,7 @@ class Options:
     engine: str = "venv"
     base: str = "auto"
     root: Path | None = None
+    gpus: str | None = None
 
     def check(self) -> Options:
         """Raise UsageError for an engine, base mode or profile that does not exist."""
@@ -39,6 +43,12 @@ class Options:
         ):
             if name not in valid:
                 raise UsageError(f"unknown {kind} `{name}`", why=nearest(name, valid))
+        gpus.indices(self.gpus)
+        for given, name in ((self.gpus, "--gpus"), (self.settings.smoke, "--smoke")):
+            if given and self.selection.device != "cuda":
+                raise UsageError(f"{name} is for --device cuda", fix=f"--device cuda {name}")
+        if self.gpus and self.settings.smoke:
+            raise UsageError("--smoke uses no GPU, --gpus chooses some", fix="leave out one")
         seed = self.settings.seed
         if seed is not None and not 0 <= seed < 2**32:
             raise UsageError(f"seed {seed} is out of range", why="0 to 4294967295")
@@ -73,6 +83,20 @@ def open_engine(options: Options) -> Engine:
     return HereEngine() if options.engine == "here" else VenvEngine()
 
 
+def gpus_for(cells: Sequence[Cell], options: Options, engine: Engine) -> GpuPool | None:
+    """Return the GPUs that the run may use, or None where it needs none; before anything is made.
+
+    Raises NoGpuError (none, or a driver too old) or UsageError (an unknown number).
+    """
+    if options.selection.device != "cuda" or options.settings.smoke:
+        return None
+    look = partial(engine.gpus, cells[0].environment)
+    found = gpus.choose(look(), gpus.indices(options.gpus))
+    runs = {cell.environment.name: cell.environment for cell in cells if not cell.unsupported}
+    gpus.require_drivers(found, runs.values())
+    return GpuPool(found, look)
+
+
 def facts(options: Options) -> dict[str, Any]:
     """What results.json says of the run as a whole."""
     return {
@@ -82,4 +106,6 @@ def facts(options: Options) -> dict[str, Any]:
         "seed": options.settings.seed,
         "cold": options.settings.cold,
         "strict_bits": options.settings.strict_bits,
+        "gpus": options.gpus,
+        "smoke": options.settings.smoke,
     }

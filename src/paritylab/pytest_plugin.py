@@ -19,15 +19,17 @@ from rich.console import Console
 from paritylab.engines.base import Engine
 from paritylab.errors import EXIT_GREEN, EXIT_RED, LabError
 from paritylab.fleet import Fleet, LocalFleet, RemoteFleet, serve
+from paritylab.gpupool import GpuPool
 from paritylab.matrix import Selection
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.plan import Options, cells_of, facts, open_engine
+from paritylab.plan import Options, cells_of, facts, gpus_for, open_engine
 from paritylab.report import MARKS, all_green, check_writable, document, summary, write_json
 from paritylab.runner import Runner, Settings, worker_keys
 
 CELLS = pytest.StashKey[Sequence[Cell]]()
 ENGINE = pytest.StashKey[Engine]()
 FLEET = pytest.StashKey[Fleet]()
+GPUS = pytest.StashKey[GpuPool | None]()
 OPEN = pytest.StashKey[ExitStack]()
 RESULT = pytest.StashKey[CellResult]()
 ATTRIBUTE = "paritylab_result"
@@ -46,6 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             f"--{name}", action="append", default=[], metavar="NAME", help=f"{what}; repeatable"
         )
     group.addoption("--device", default="cpu", help="cpu (default) or cuda")
+    group.addoption("--gpus", default=None, metavar="0,1", help="with cuda: only these GPUs")
+    group.addoption("--smoke", action="store_true", help="with cuda: its packages, on the CPU")
     group.addoption("--engine", default="venv", help="venv (default), docker or here")
     group.addoption("--base", default="auto", help="base images: auto, pull or bootstrap")
     group.addoption("--profile", default="portable", help="portable (default) or native")
@@ -70,7 +74,9 @@ def options_of(config: pytest.Config) -> Options:
             seed=get("seed"),
             cold=get("cold"),
             strict_bits=get("strict_bits"),
+            smoke=get("smoke"),
         ),
+        gpus=get("gpus"),
         engine=get("engine"),
         base=get("base"),
     )
@@ -106,9 +112,10 @@ def _open(config: pytest.Config) -> None:
         engine = open_engine(options)
         stack.callback(engine.close)
         cells: Sequence[Cell] = config.stash[CELLS]
+        gpus = gpus_for(cells, options, engine)
         engine.prepare(worker_keys(cells, options.settings.profile))
-        fleet = stack.enter_context(LocalFleet(engine))
-        config.stash[ENGINE], config.stash[FLEET] = engine, fleet
+        fleet = stack.enter_context(LocalFleet(engine, gpus))
+        config.stash[ENGINE], config.stash[FLEET], config.stash[GPUS] = engine, fleet, gpus
         config.stash[OPEN] = stack.pop_all()
 
 
@@ -135,7 +142,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if FLEET not in config.stash or config.getoption("cold"):
         return
     cells = [item.callspec.params["cell"] for item in session.items if hasattr(item, "callspec")]
-    config.stash[FLEET].prefetch(worker_keys(cells, config.getoption("profile")))
+    keys = worker_keys(cells, config.getoption("profile"), config.stash.get(GPUS, None))
+    config.stash[FLEET].prefetch(keys)
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,26 @@ import threading
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cards import card
 
-from paritylab import catalog
-from paritylab.engines import here, streams
-from paritylab.engines.base import Endpoint
-from paritylab.engines.here import PORTABLE, HereEngine, local_environment
+from paritylab import catalog, nvidia
+from paritylab.engines import streams
+from paritylab.engines.base import Endpoint, Unavailable
+from paritylab.engines.here import (
+    CUDA_PORTABLE,
+    CUDA_VARIABLES,
+    PORTABLE,
+    HereEngine,
+    local_environment,
+)
 from paritylab.engines.local import LocalEngine, LocalWorker
 from paritylab.engines.venv import VenvEngine
-from paritylab.errors import LabError, WorkerError
+from paritylab.errors import LabError, NoGpuError, WorkerError
+from paritylab.fleet import LocalFleet
 from paritylab.model import IMPLEMENTATIONS, Environment, Limits, WorkerKey
 from paritylab.wire import Job, Session
 
@@ -58,36 +67,48 @@ def test_here_imports_no_framework() -> None:
 def test_portable_variables_are_those_of_the_newest_environment() -> None:
     """The copy of the portable profile for `here` equals that of environments/tf2."""
     text = (PROJECT / "environments" / "tf2" / "environment.toml").read_text()
-    there = tomllib.loads(text)["profiles"]["portable"]
-    assert there.items() <= PORTABLE.items()
-    assert set(PORTABLE) - set(there) == {"CUBLAS_WORKSPACE_CONFIG"}  # CUDA alone reads it
+    there = tomllib.loads(text)
+    assert there["profiles"]["portable"] == PORTABLE
+    assert there["devices"]["cuda"]["profiles"]["portable"] == CUDA_PORTABLE
+    assert there["devices"]["cuda"]["variables"] == CUDA_VARIABLES
 
 
-def test_here_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an NVIDIA device, cuda is unavailable with a reason; cpu is not."""
-    monkeypatch.setattr(here, "NVIDIA_DEVICES", (Path("/dev/no-such-device"),))
-    engine = HereEngine()
-    missing = engine.unavailable(key(local_environment(), device="cuda"))
-    assert missing is not None
-    assert "--device cpu" in missing.fix
-    assert engine.unavailable(key(local_environment())) is None
+def test_local_engines_without_a_gpu_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an NVIDIA device and driver they refuse, and tell both with their remedies."""
+    monkeypatch.setattr(nvidia, "DEVICES", (tmp_path / "nvidiactl", tmp_path / "dxg"))
+    monkeypatch.setattr(nvidia, "DRIVER", tmp_path / "version")
+    for engine in (HereEngine(), VenvEngine()):
+        with pytest.raises(NoGpuError, match="no GPU can be used") as refused:
+            engine.gpus(local_environment())
+        assert "missing: the driver" in str(refused.value)
+        assert "nvidiactl" in str(refused.value)
+        assert refused.value.exit_code == 3
 
 
 def test_here_asks_the_framework_for_its_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A GPU that the framework cannot use is an error at the start, and the worker goes."""
+    """A framework that cannot use the GPU makes its cells unsupported, and the worker goes."""
     (tmp_path / "torch.py").write_text(
-        "class cuda:\n    is_available = staticmethod(lambda: False)\n"
+        "class cuda:\n"
+        "    def get_device_properties(_):\n"
+        "        raise AssertionError('Torch not compiled with CUDA enabled')\n"
         "def nothing(*a, **k): pass\nmanual_seed = zeros = nothing\n"
         "class nn:\n    Parameter = staticmethod(nothing)\n"
         "class optim:\n    SGD = staticmethod(nothing)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with HereEngine() as engine:
-        with pytest.raises(WorkerError, match="torch sees no GPU here"):
-            engine.start(key(local_environment(), device="cuda", preload=("torch",)))
+        on_gpu = replace(key(local_environment(), device="cuda", preload=("torch",)), gpu=card())
+        with pytest.raises(NoGpuError, match="torch cannot use the GPU here"):
+            engine.start(on_gpu)
         assert not engine._workers
+        with LocalFleet(engine) as fleet:
+            missing = fleet.endpoint(on_gpu)
+    assert isinstance(missing, Unavailable)
+    assert "not compiled with CUDA" in missing.reason
 
 
 def test_venv_gives_workers_a_clean_set_of_variables(

@@ -37,6 +37,17 @@ Environments = Annotated[
     list[str] | None, typer.Option("--environment", help="Only this environment; repeatable.")
 ]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Gpus = Annotated[
+    str | None,
+    typer.Option("--gpus", help="With --device cuda: only these GPUs, such as 0,1; default: all."),
+]
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="With --device cuda: its packages, on the CPU.")
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, max=2**32 - 1, help="Other inputs; judged by the oracle alone."),
+]
 EngineName = Annotated[
     str,
     typer.Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,15 +15,18 @@ from paritylab.cli.app import (
     Device,
     EngineName,
     Environments,
+    Gpus,
     Implementations,
     Labs,
     Profile,
+    Seed,
+    Smoke,
     app,
     err,
     out,
     selection,
 )
-from paritylab.cli.live import engine_for, progress_over
+from paritylab.cli.live import engine_and_gpus, progress_over
 from paritylab.errors import EXIT_RED
 from paritylab.model import Cell, CellResult, Verdict
 from paritylab.plan import Options, cells_of, facts
@@ -39,14 +42,13 @@ def run(
     engine: EngineName = "venv",
     base: Base = "auto",
     profile: Profile = "portable",
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=2**32 - 1, help="Other inputs; judged by the oracle alone."),
-    ] = None,
+    seed: Seed = None,
     cold: Annotated[bool, typer.Option("--cold", help="A fresh worker for every cell.")] = False,
     strict_bits: Annotated[
         bool, typer.Option("--strict-bits", help="A changed digest is red.")
     ] = False,
+    gpus: Gpus = None,
+    smoke: Smoke = False,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time; default: cores.")
     ] = None,
@@ -57,13 +59,17 @@ def run(
     """Run cells and print the matrix with verdicts.
 
     Examples: `paritylab run`, `paritylab run --lab train --environment tf2`,
-    `paritylab run --engine docker --base bootstrap`, `paritylab run --engine here --device cuda`
+    `paritylab run --engine docker --base bootstrap`, `paritylab run --engine here --device cuda`,
+    `paritylab run --engine docker --device cuda --gpus 0,1`
     """
     options = Options(
         selection=selection(lab, implementation, environment, device),
-        settings=Settings(profile=profile, seed=seed, cold=cold, strict_bits=strict_bits),
+        settings=Settings(
+            profile=profile, seed=seed, cold=cold, strict_bits=strict_bits, smoke=smoke
+        ),
         engine=engine,
         base=base,
+        gpus=gpus,
     )
     cells = cells_of(options)
     if results:
@@ -71,11 +77,14 @@ def run(
     found, images = _run(cells, options, jobs)
     out.print(report.summary(found))
     if results:
-        data = report.document(found, cells, {**facts(options), "images": images})
-        report.write_json(results, data)
-        out.print(f"results: {results}", style="dim")
+        _write(results, report.document(found, cells, {**facts(options), "images": images}))
     if not report.all_green(found):
         raise typer.Exit(EXIT_RED)
+
+
+def _write(results: Path, data: dict[str, Any]) -> None:
+    report.write_json(results, data)
+    out.print(f"results: {results}", style="dim")
 
 
 def _run(
@@ -83,14 +92,18 @@ def _run(
 ) -> tuple[list[CellResult], dict[str, str]]:
     """Run the cells; return results and the images they ran in."""
     jobs = jobs or len(os.sched_getaffinity(0))
-    with engine_for(cells, options) as opened, progress_over(len(cells)) as done:
-        found = run_all(cells, opened, options.settings, jobs=jobs, done=done)
+    with (
+        engine_and_gpus(cells, options) as (opened, gpus),
+        progress_over(len(cells)) as done,
+    ):
+        found = run_all(cells, opened, options.settings, jobs=jobs, done=done, gpus=gpus)
         return found, dict(getattr(opened, "images", {}))
 
 
 @app.command()
 def accept(
     lab: Labs = None,
+    device: Device = "cpu",
     engine: EngineName = "venv",
     base: Base = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the diff, write nothing.")] = (
@@ -102,7 +115,7 @@ def accept(
     Prints the diff. Refuses (exit 1, nothing written for that lab) while a cell disagrees.
     """
     options = Options(
-        selection=selection(lab, None, None, "cpu"),
+        selection=selection(lab, None, None, device),
         settings=Settings(oracle_only=True),
         engine=engine,
         base=base,

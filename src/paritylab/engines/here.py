@@ -12,7 +12,7 @@ from pathlib import Path
 
 from paritylab.engines.base import Endpoint, Unavailable
 from paritylab.engines.local import LocalEngine
-from paritylab.errors import WorkerError
+from paritylab.errors import NoGpuError
 from paritylab.model import DEVICES, Environment, Limits, Stack, Support, WorkerKey
 from paritylab.wire import Job, Session
 
@@ -31,17 +31,25 @@ PORTABLE = {
     "TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "0",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
-NVIDIA_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))  # dxg: Windows Subsystem for Linux
+# The same for GPUs: [devices.cuda] there.
+CUDA_VARIABLES = {
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+}
+CUDA_PORTABLE = {
+    "NVIDIA_TF32_OVERRIDE": "0",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "TF_CUDNN_USE_AUTOTUNE": "0",
+    "TF_CUDNN_DETERMINISTIC": "1",
+}
 FRAMEWORKS = {"pytorch": "torch", "tf1": "tensorflow", "tf2": "tensorflow"}
 
+# It does nothing: taking the GPU, before it, is the question.
 _PROBE = """
-import sys
 def run(inputs, workdir):
-    if "torch" in sys.modules:
-        return {"gpu": bool(sys.modules["torch"].cuda.is_available())}
-    return {"gpu": bool(sys.modules["tensorflow"].config.list_physical_devices("GPU"))}
+    return {"gpu": True}
 """
 
 
@@ -50,23 +58,18 @@ class HereEngine(LocalEngine):
 
     name = "here"
 
-    def unavailable(self, key: WorkerKey) -> Unavailable | None:
-        """See Engine; whether a framework can use the GPU is asked when its worker starts."""
-        if key.device == "cuda" and not any(path.exists() for path in NVIDIA_DEVICES):
-            return Unavailable(
-                reason="this machine shows no NVIDIA device",
-                fix="run with --device cpu, or on a machine with a GPU and its driver",
-            )
+    def unavailable(self, key: WorkerKey) -> Unavailable | None:  # noqa: ARG002 - nothing to miss
+        """See Engine; whether a framework can use a GPU is asked when its worker starts."""
         return None
 
     def prepare(self, keys: list[WorkerKey]) -> None:
         """See Engine: what is here is here."""
 
     def start(self, key: WorkerKey) -> Endpoint:
-        """See Engine; raises WorkerError when ``cuda`` is asked of a framework without it."""
+        """See Engine; raises NoGpuError when a GPU is asked of a framework that sees none."""
         endpoint = super().start(key)
         try:
-            if key.device == "cuda" and key.preload:
+            if key.gpu and key.preload:
                 self._require_gpu(key, endpoint)
         except BaseException:
             self.stop(endpoint)
@@ -85,18 +88,16 @@ class HereEngine(LocalEngine):
         # Asked in a fork: the answer initialises CUDA, and that must not happen before a fork.
         probe = Job(
             id="gpu-probe", file="probe.py", source=_PROBE, stages=("run",), inputs={},
-            limits=Limits(seconds=120.0), seed=0, profile=key.profile,
+            limits=Limits(seconds=120.0), seed=0, profile=key.profile, on_gpu=True,
         )  # fmt: skip
         with Session(self.connect(endpoint)) as session:
             answer = session.run(probe)
         if answer.values.get("gpu") is not True:
-            raise WorkerError(
-                f"{', '.join(key.preload)} sees no GPU here",
+            raise NoGpuError(
+                f"{', '.join(key.preload)} cannot use the GPU here",
                 where="here-cuda",
-                why=answer.message
-                or answer.stderr[-500:]
-                or "it was built without CUDA, or the driver is too old for it",
-                fix="run with --device cpu, or install a build for this driver",
+                why=answer.message or answer.cause or answer.stderr[-500:],
+                fix="install a build of it for this driver, or run with --device cpu",
             )
 
 
@@ -115,6 +116,8 @@ def local_environment() -> Environment:
         device: Stack(
             device=device, folder=folder, base="", tag="", index=None, overrides=(),
             packages=packages, lock_digest="",
+            variables=CUDA_VARIABLES if device == "cuda" else {},
+            profiles={"portable": CUDA_PORTABLE} if device == "cuda" else {},
         )
         for device in DEVICES
     }  # fmt: skip
