@@ -228,7 +228,7 @@ def heat_map(  # noqa: PLR0913 - a table's three parts and what it says
         for spine in axes.spines.values():
             spine.set_visible(False)
         _fields(axes, known, words)
-        return inline(figure, f"{title}: {len(rows)} rows by {len(columns)} columns")
+        return inline(figure, f"{title}: {len(rows)} rows by {len(columns)} columns", wide=True)
 
 
 def _fields(axes: Axes, known: Array, words: Sequence[Sequence[str]] | None) -> None:

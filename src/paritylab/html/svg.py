@@ -50,11 +50,12 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def inline(figure: Figure, description: str) -> Markup:
+def inline(figure: Figure, description: str, *, wide: bool = False) -> Markup:
     """Return ``figure`` as an ``<svg>`` element that says ``description`` where it is not seen.
 
     It has no ids, so that any number of them may stand on one page, and takes its colours from
-    the page. Draw and call it under ``style()``.
+    the page. A ``wide`` one is scrolled on a small screen, not shrunk. Draw and call it under
+    ``style()``.
     """
     text = StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -70,7 +71,7 @@ def inline(figure: Figure, description: str) -> Markup:
         "viewBox": f"0 0 {width:g} {height:g}",
         "width": f"{width:g}",
         "height": f"{height:g}",
-        "class": "plot",
+        "class": "plot wide" if wide else "plot",
         "role": "img",
         "aria-label": tidy(description),
     }
