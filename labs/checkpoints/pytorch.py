@@ -7,12 +7,16 @@ import torch
 
 
 # Network: needed where a file holds only numbers
+# BEGIN SOLUTION
 def build():
     return torch.nn.Sequential(
         torch.nn.Linear(10, 20),  # [n, 10] -> [n, 20]
         torch.nn.ReLU(),  # [n, 20]
         torch.nn.Linear(20, 1),  # [n, 1]
     )
+
+
+# END SOLUTION
 
 
 def filled(state):
@@ -42,12 +46,16 @@ def allows(rule, version):
 
 
 # Weights: one vector, matrices as [inputs, outputs]
+# BEGIN SOLUTION
 def answers(way, path, inputs):
     net = WAYS[way](path)
     parts = [p.numpy(force=True).T.ravel() for p in net.parameters()]
     with torch.no_grad():
         predictions = net(torch.tensor(inputs["x"]))  # [4, 1]
     return np.concatenate(parts), predictions.numpy(force=True).ravel()
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

@@ -9,6 +9,7 @@ tf.disable_v2_behavior()
 
 
 # Network: needed where a file holds only numbers
+# BEGIN SOLUTION
 def build():
     x = tf.placeholder(tf.float32, [None, 10], name="x")
     shapes = {"w1": (10, 20), "b1": (20,), "w2": (20, 1), "b2": (1,)}
@@ -19,6 +20,9 @@ def build():
     h = tf.nn.relu(tf.matmul(x, v["w1"]) + v["b1"])  # [n, 20]
     tf.add(tf.matmul(h, v["w2"]), v["b2"], name="p")  # [n, 1]
     return v
+
+
+# END SOLUTION
 
 
 # Ways to read: each fills the session's graph
@@ -52,6 +56,7 @@ def allows(rule, version):
 
 
 # Weights: one vector, matrices as [inputs, outputs]
+# BEGIN SOLUTION
 def answers(way, path, inputs):
     with tf.Graph().as_default(), tf.Session() as sess:
         if way == "keras":
@@ -63,6 +68,9 @@ def answers(way, path, inputs):
             parts = sess.run(tf.trainable_variables())
             predictions = sess.run("p:0", {"x:0": inputs["x"]})  # [4, 1]
     return np.concatenate([p.ravel() for p in parts]), predictions.ravel()
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

@@ -7,9 +7,13 @@ import tensorflow as tf
 
 
 # Network: needed where a file holds only numbers
+# BEGIN SOLUTION
 def build():
     shapes = {"w1": (10, 20), "b1": (20,), "w2": (20, 1), "b2": (1,)}
     return {n: tf.Variable(tf.zeros(s), name=n) for n, s in shapes.items()}
+
+
+# END SOLUTION
 
 
 def predict(v, x):  # [n, 10]
@@ -53,11 +57,15 @@ def allows(rule, version):
 
 
 # Weights: one vector, matrices as [inputs, outputs]
+# BEGIN SOLUTION
 def answers(way, path, inputs):
     values = WAYS[way](path)
     parts = [np.array(value).ravel() for value in values.values()]
     predictions = predict(values, tf.constant(inputs["x"]))  # [4, 1]
     return np.concatenate(parts), predictions.numpy().ravel()
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

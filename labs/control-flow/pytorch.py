@@ -6,6 +6,7 @@ STEPS = []  # one entry each time Python comes through the loop body
 
 
 # Loop and branch: each row has a graph of its own length and shape
+# BEGIN SOLUTION
 def forward(x, a, p, q, limit):  # [4], [4, 4], [4], [4]
     h, count = x, 0
     while torch.sum(h * h) > limit:
@@ -16,7 +17,11 @@ def forward(x, a, p, q, limit):  # [4], [4, 4], [4], [4]
     return count, 0, -2 * torch.sum(q * h)
 
 
+# END SOLUTION
+
+
 # Tree: a function that calls itself, down to the leaves
+# BEGIN SOLUTION
 def embed(leaves, left, right, w_left, w_right):
     def down(node):
         if node < len(leaves):
@@ -28,6 +33,9 @@ def embed(leaves, left, right, w_left, w_right):
         return torch.nn.functional.softsign(z), 1 + max(deep_u, deep_v)
 
     return down(len(leaves) + len(left) - 1)
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

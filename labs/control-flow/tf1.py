@@ -9,6 +9,7 @@ STEPS = []  # one entry each time Python comes through the loop body
 
 
 # Loop and branch: one graph for every row, with a while and a cond in it
+# BEGIN SOLUTION
 def forward(x, a, p, q, limit):  # [4], [4, 4], [4], [4]
     def turn(count, h):
         STEPS.append(count)
@@ -28,7 +29,11 @@ def forward(x, a, p, q, limit):  # [4], [4, 4], [4], [4]
     return count, tf.cast(first, tf.int64), y
 
 
+# END SOLUTION
+
+
 # Tree: no recursion in a graph; a loop over the joints, children first
+# BEGIN SOLUTION
 def embed(leaves, left, right, w_left, w_right):
     size = tf.shape(leaves)[0] + tf.shape(left)[0]
     values = tf.TensorArray(tf.float32, size, clear_after_read=False)
@@ -52,6 +57,9 @@ def embed(leaves, left, right, w_left, w_right):
         [tf.shape(leaves)[0], values, depths],
     )
     return values.read(size - 1), depths.read(size - 1)  # [4], []
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

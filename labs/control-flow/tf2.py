@@ -7,6 +7,7 @@ STEPS = []  # one entry each time Python comes through the loop body
 
 
 # Loop and branch: written as Python, translated once into while and cond
+# BEGIN SOLUTION
 @tf.function
 def forward(x, a, p, q, limit):  # [4], [4, 4], [4], [4]
     h, count = x, tf.constant(0, tf.int64)
@@ -20,7 +21,11 @@ def forward(x, a, p, q, limit):  # [4], [4, 4], [4], [4]
     return count, first, y
 
 
+# END SOLUTION
+
+
 # Tree: a traced function cannot recurse on data; a loop, children first
+# BEGIN SOLUTION
 @tf.function
 def embed(leaves, left, right, w_left, w_right):
     size = tf.shape(leaves)[0] + tf.shape(left)[0]
@@ -38,6 +43,9 @@ def embed(leaves, left, right, w_left, w_right):
         values = values.write(node, tf.nn.softsign(z)[0])
         depths = depths.write(node, 1 + deep)
     return values.read(size - 1), depths.read(size - 1)  # [4], []
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

@@ -42,13 +42,17 @@ def run(inputs, workdir):
     )
 
     # Order: a sampler is whatever yields indices
+    # BEGIN SOLUTION
     def change(row):
         return dict(row, x=(row["x"] - inputs["shift"]) * inputs["scale"])
 
     def stream(order, data=rows, **options):
         return DataLoader(data, sampler=order.tolist(), **options)
 
+    # END SOLUTION
+
     # Epochs: a permutation each, batches, a last one that is smaller
+    # BEGIN SOLUTION
     batches = [
         batch
         for order in inputs["orders"]  # [2, 60]
@@ -57,11 +61,14 @@ def run(inputs, workdir):
         )
     ]
     first = inputs["orders"][0]  # [60]
+    # END SOLUTION
 
     # Variations: whole batches only, half of the rows, read ahead
+    # BEGIN SOLUTION
     full = stream(first, batch_size=inputs["batch"], drop_last=True)
     half = stream(first[1::2])
     ahead = stream(first, num_workers=1, prefetch_factor=4)
+    # END SOLUTION
 
     # Shuffle: among all rows; a row may come from anywhere
     plain = RandomSampler(rows, generator=torch.Generator().manual_seed(1))

@@ -52,6 +52,7 @@ def run(inputs, workdir):
     )
 
     # Order: all rows in memory, sorted, then taken in the order we say
+    # BEGIN SOLUTION
     everything = next(iter(rows.batch(len(inputs["x"]))))
     place = tf.argsort(everything["id"])  # [60]
     table = {n: tf.gather(v, place) for n, v in everything.items()}
@@ -65,18 +66,24 @@ def run(inputs, workdir):
     def stream(order):
         return tf.data.Dataset.from_tensor_slices(order).map(take)
 
+    # END SOLUTION
+
     # Epochs: a permutation each, batches, a last one that is smaller
+    # BEGIN SOLUTION
     batches = [
         batch
         for order in inputs["orders"]  # [2, 60]
         for batch in stream(order).map(change).batch(inputs["batch"])
     ]
     first = stream(inputs["orders"][0])
+    # END SOLUTION
 
     # Variations: whole batches only, half of the rows, read ahead
+    # BEGIN SOLUTION
     full = first.batch(inputs["batch"], drop_remainder=True)
     half = first.shard(2, 1)
     ahead = first.prefetch(4)
+    # END SOLUTION
 
     # Shuffle: from a buffer of 8; a row comes at most 7 places early
     plain = stream(np.arange(len(inputs["x"])))

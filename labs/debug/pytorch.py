@@ -32,6 +32,7 @@ def capture(path, action):
 
 
 # Watching: hidden activations, their gradients, dead units
+# BEGIN SOLUTION
 def watch(inputs, losses, hidden, gradients, dead):
     fc1, fc2 = torch.nn.Linear(10, 20), torch.nn.Linear(20, 1)
     net = torch.nn.Sequential(fc1, torch.nn.ReLU(), fc2)
@@ -61,7 +62,11 @@ def watch(inputs, losses, hidden, gradients, dead):
         losses.append(loss.detach())
 
 
+# END SOLUTION
+
+
 # Detecting: a hook on every module, and autograd's own anomaly mode
+# BEGIN SOLUTION
 def detect(inputs, head):
     net = torch.nn.Sequential(torch.nn.Linear(10, 1), head)
     with torch.no_grad():
@@ -89,6 +94,9 @@ def detect(inputs, head):
                 operation = re.search(r"Function '(\w+)' returned", str(fault))
                 return step, operation.group(1), loss.detach()
     return None  # no fault was found
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

@@ -43,6 +43,7 @@ def dense(layer, units, weights, bias, activation=None):
 
 
 # Watching: hidden activations, their gradients, dead units
+# BEGIN SOLUTION
 def watch(inputs, losses, hidden, gradients, dead):
     step = tf.placeholder(tf.int32, shape=[])
     x = tf.placeholder(tf.float32, shape=[8, 10])
@@ -72,7 +73,11 @@ def watch(inputs, losses, hidden, gradients, dead):
                 seen.append(value)
 
 
+# END SOLUTION
+
+
 # Detecting: a check behind every operation of the graph, gradients included
+# BEGIN SOLUTION
 def detect(inputs, head):
     with tf.Graph().as_default() as graph, tf.Session() as sess:
         x = tf.placeholder(tf.float32, shape=[8, 10])
@@ -96,6 +101,9 @@ def detect(inputs, head):
                 operation = graph.get_operation_by_name(name.group(1))
                 return step, operation.type, value
     return None  # no fault was found
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

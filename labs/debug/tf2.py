@@ -36,6 +36,7 @@ def descend(rate, variables, gradients):
 
 
 # Watching: hidden activations, their gradients, dead units
+# BEGIN SOLUTION
 def watch(inputs, losses, hidden, gradients, dead):
     names = ["w1", "b1", "w2", "b2"]
     weights = [tf.Variable(inputs[name]) for name in names]
@@ -62,7 +63,11 @@ def watch(inputs, losses, hidden, gradients, dead):
             seen.append(value.numpy())
 
 
+# END SOLUTION
+
+
 # Detecting: a check behind every operation that runs, gradients included
+# BEGIN SOLUTION
 def detect(inputs, head):
     v, c = tf.Variable(inputs["v"]), tf.Variable(inputs["c"])  # [10, 1], [1]
 
@@ -87,6 +92,9 @@ def detect(inputs, head):
             operation = re.search(r'op "(\w+)"', str(fault))
             return step, operation.group(1), loss.numpy()
     return None  # no fault was found
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

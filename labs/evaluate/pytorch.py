@@ -43,8 +43,10 @@ def save(inputs, workdir):
         net[2].bias.copy_(torch.tensor(inputs["b2"]))  # [1]
 
     # Save: parameters under their names, then everything
+    # BEGIN SOLUTION
     torch.save(net.state_dict(), os.path.join(workdir, PARAMETERS))
     torch.save(net, os.path.join(workdir, WHOLE))
+    # END SOLUTION
 
     # Results
     _, loss = evaluate(net, inputs)
@@ -53,17 +55,21 @@ def save(inputs, workdir):
 
 def load(inputs, workdir):
     # Rebuilt: our code makes the network, the file fills it
+    # BEGIN SOLUTION
     net = build()
     path = os.path.join(workdir, PARAMETERS)
     net.load_state_dict(torch.load(path, weights_only=True))
     rebuilt_weights = flatten(net)
     rebuilt_predictions, rebuilt_loss = evaluate(net, inputs)
+    # END SOLUTION
 
     # Whole: the file names the classes; unpickling runs what it says
+    # BEGIN SOLUTION
     path = os.path.join(workdir, WHOLE)
     net = torch.load(path, weights_only=False)
     whole_weights = flatten(net)
     whole_predictions, whole_loss = evaluate(net, inputs)
+    # END SOLUTION
 
     # Results
     return {

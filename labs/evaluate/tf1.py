@@ -43,7 +43,9 @@ def save(inputs, workdir):
             variable.load(inputs[name], sess)
 
         # Save: variables under their names, and everything (model.ckpt.meta)
+        # BEGIN SOLUTION
         tf.train.Saver().save(sess, os.path.join(workdir, CHECKPOINT))
+        # END SOLUTION
 
         # Results
         _, loss = evaluate(sess, model, inputs)
@@ -54,13 +56,16 @@ def load(inputs, workdir):
     # Rebuilt: our code makes the network, the file fills it
     path = os.path.join(workdir, CHECKPOINT)
     with tf.Graph().as_default(), tf.Session() as sess:
+        # BEGIN SOLUTION
         model = build()
         tf.train.Saver().restore(sess, path)
         rebuilt_weights = flatten(sess)
         rebuilt_predictions, rebuilt_loss = evaluate(sess, model, inputs)
+        # END SOLUTION
 
     # Whole: the file holds the graph; tensors are found by their names
     with tf.Graph().as_default() as graph, tf.Session() as sess:
+        # BEGIN SOLUTION
         saver = tf.train.import_meta_graph(path + ".meta")
         saver.restore(sess, path)
         x = graph.get_tensor_by_name("Placeholder:0")
@@ -70,6 +75,7 @@ def load(inputs, workdir):
         model = x, y, fc2, loss
         whole_weights = flatten(sess)
         whole_predictions, whole_loss = evaluate(sess, model, inputs)
+        # END SOLUTION
 
     # Results
     return {

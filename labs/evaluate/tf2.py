@@ -39,8 +39,10 @@ def save(inputs, workdir):
     net.set_weights([inputs[name] for name in ("w1", "b1", "w2", "b2")])
 
     # Save: settings and weights of the layers, then the traced function
+    # BEGIN SOLUTION
     net.save(os.path.join(workdir, KERAS))
     net.export(os.path.join(workdir, SAVED_MODEL))
+    # END SOLUTION
 
     # Results
     _, loss = evaluate(net, inputs)
@@ -49,14 +51,18 @@ def save(inputs, workdir):
 
 def load(inputs, workdir):
     # Rebuilt: Keras makes the network from settings, the file fills it
+    # BEGIN SOLUTION
     net = tf.keras.models.load_model(os.path.join(workdir, KERAS))
     rebuilt_weights = flatten(net.trainable_variables)
     rebuilt_predictions, rebuilt_loss = evaluate(net, inputs)
+    # END SOLUTION
 
     # Whole: the file holds the graph; no layer and no class comes back
+    # BEGIN SOLUTION
     archive = tf.saved_model.load(os.path.join(workdir, SAVED_MODEL))
     whole_weights = flatten(archive.trainable_variables)
     whole_predictions, whole_loss = evaluate(archive.serve, inputs)
+    # END SOLUTION
 
     # Results
     return {

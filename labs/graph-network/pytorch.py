@@ -34,6 +34,7 @@ def run(inputs, workdir):
         net.conv2.bias.copy_(torch.tensor(inputs["b2"]))  # [2]
 
     # Loss and optimiser: only two members have a label
+    # BEGIN SOLUTION
     labelled = torch.tensor(inputs["labelled"])  # [2]
     labels = torch.tensor(inputs["labels"])  # [2]
     loss_fn = torch.nn.CrossEntropyLoss()
@@ -42,8 +43,10 @@ def run(inputs, workdir):
         lr=inputs["learning_rate"],
         momentum=inputs["momentum"],
     )
+    # END SOLUTION
 
     # One step: the whole graph goes in, two answers are graded
+    # BEGIN SOLUTION
     def step():
         _, logits = net(features, ties)  # [34, 2]
         loss = loss_fn(logits[labelled], labels)
@@ -52,8 +55,12 @@ def run(inputs, workdir):
         optimizer.step()
         return loss.detach()
 
+    # END SOLUTION
+
     # Training
+    # BEGIN SOLUTION
     losses = [step() for _ in range(inputs["steps"])]
+    # END SOLUTION
 
     # Answers
     with torch.no_grad():

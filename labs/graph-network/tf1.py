@@ -37,6 +37,7 @@ def run(inputs, workdir):
     weights = [tf.Variable(inputs[n]) for n in names]
 
     # Loss and optimiser: only two members have a label
+    # BEGIN SOLUTION
     hidden, logits = net(features, matrix, weights)  # [34, 4], [34, 2]
     loss = tf.losses.sparse_softmax_cross_entropy(
         inputs["labels"], tf.gather(logits, inputs["labelled"])
@@ -45,6 +46,7 @@ def run(inputs, workdir):
         inputs["learning_rate"], inputs["momentum"]
     )
     train_op = optimizer.minimize(loss)
+    # END SOLUTION
 
     # The same club, members renumbered: order[k] is now number k
     order = tf.constant(inputs["order"])  # [34]
@@ -55,13 +57,18 @@ def run(inputs, workdir):
     )  # [34, 2]
 
     # One step: the whole graph goes in, two answers are graded
+    # BEGIN SOLUTION
     def step():
         return sess.run([loss, train_op])[0]
 
+    # END SOLUTION
+
     with tf.Session() as sess:
         # Training
+        # BEGIN SOLUTION
         sess.run(tf.global_variables_initializer())
         losses = [step() for _ in range(inputs["steps"])]
+        # END SOLUTION
 
         # Answers
         answers = {

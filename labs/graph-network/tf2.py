@@ -40,14 +40,17 @@ def run(inputs, workdir):
     net = Net(*[inputs[n] for n in names])
 
     # Loss and optimiser: only two members have a label
+    # BEGIN SOLUTION
     labelled = tf.constant(inputs["labelled"])  # [2]
     labels = tf.constant(inputs["labels"])  # [2]
     loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = tf.keras.optimizers.SGD(
         inputs["learning_rate"], inputs["momentum"]
     )
+    # END SOLUTION
 
     # One step: the whole graph goes in, two answers are graded
+    # BEGIN SOLUTION
     @tf.function
     def step():
         with tf.GradientTape() as tape:
@@ -57,8 +60,12 @@ def run(inputs, workdir):
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
         return loss
 
+    # END SOLUTION
+
     # Training
+    # BEGIN SOLUTION
     losses = [step() for _ in range(inputs["steps"])]
+    # END SOLUTION
 
     # Answers
     hidden, logits = net(features, matrix)  # [34, 4], [34, 2]

@@ -38,6 +38,7 @@ def run(inputs, workdir):
     optimizer = torch.optim.SGD(net.parameters(), lr=inputs["learning_rate"])
 
     # One step: all that Ignite wants to know of the training
+    # BEGIN SOLUTION
     def step(engine, rows):  # [32]
         loss = loss_fn(net(x[rows]), y[rows])
         optimizer.zero_grad()
@@ -45,7 +46,10 @@ def run(inputs, workdir):
         optimizer.step()
         return loss.item()
 
+    # END SOLUTION
+
     # Engines: the trainer has the step; metrics listen to what it returns
+    # BEGIN SOLUTION
     trainer = Engine(step)
     Average().attach(trainer, "mean")
     evaluator = create_supervised_evaluator(
@@ -89,8 +93,12 @@ def run(inputs, workdir):
     def end():
         events.append(">")
 
+    # END SOLUTION
+
     # Training
+    # BEGIN SOLUTION
     trainer.run(batches[0], max_epochs=len(batches))
+    # END SOLUTION
 
     # Results
     return {

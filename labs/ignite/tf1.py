@@ -30,10 +30,13 @@ def run(inputs, workdir):
     optimizer = tf.train.GradientDescentOptimizer(rate)
 
     # One step: it also counts itself, or no hook could stop the session
+    # BEGIN SOLUTION
     global_step = tf.train.get_or_create_global_step()
     train_op = optimizer.minimize(loss, global_step=global_step)
+    # END SOLUTION
 
     # Hooks: there are steps but no epochs; a hook has to count
+    # BEGIN SOLUTION
     events, losses, means, checks, final = [], [], [], [], []
 
     class Epochs(tf.train.SessionRunHook):
@@ -67,11 +70,15 @@ def run(inputs, workdir):
             events.append(">")
             final.extend(session.run(weights))
 
+    # END SOLUTION
+
     # Training
+    # BEGIN SOLUTION
     hooks = [tf.train.StopAtStepHook(last_step=len(batches)), Epochs()]
     with tf.train.MonitoredSession(hooks=hooks) as sess:
         while not sess.should_stop():
             sess.run(train_op)
+    # END SOLUTION
 
     # Results
     w1, b1, w2, b2 = final

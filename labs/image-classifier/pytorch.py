@@ -52,6 +52,7 @@ def run(inputs, workdir):
         net.dense.bias.copy_(torch.tensor(inputs["b3"]))  # [10]
 
     # Loss and optimiser: epsilon stands beside the corrected root
+    # BEGIN SOLUTION
     loss_fn = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(
         net.parameters(),
@@ -59,8 +60,10 @@ def run(inputs, workdir):
         betas=(inputs["beta1"], inputs["beta2"]),
         eps=inputs["epsilon"],
     )
+    # END SOLUTION
 
     # One step
+    # BEGIN SOLUTION
     def step(xb, yb):  # [32, 1, 8, 8], [32]
         loss = loss_fn(net(xb), yb)
         optimizer.zero_grad()
@@ -68,9 +71,13 @@ def run(inputs, workdir):
         optimizer.step()
         return loss.detach()
 
+    # END SOLUTION
+
     # Training: batch statistics, while the running ones follow
+    # BEGIN SOLUTION
     net.train()
     losses = [step(x[rows], digits[rows]) for rows in batches]
+    # END SOLUTION
 
     # Test: running statistics; the running variance is unbiased
     net.eval()

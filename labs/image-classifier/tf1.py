@@ -55,6 +55,7 @@ def run(inputs, workdir):
     scores = build(x, training, inputs)  # [n, 10]
 
     # Loss and optimiser: epsilon stands beside the uncorrected root
+    # BEGIN SOLUTION
     loss = tf.losses.sparse_softmax_cross_entropy(digits, scores)
     epsilon = tf.placeholder(tf.float32, shape=[])
     optimizer = tf.train.AdamOptimizer(
@@ -63,12 +64,14 @@ def run(inputs, workdir):
         inputs["beta2"],
         epsilon,
     )
+    # END SOLUTION
 
     # The running statistics follow only if somebody runs them
     with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
         train_op = optimizer.minimize(loss)
 
     # One step: the same Adam as PyTorch's if epsilon shrinks like the root
+    # BEGIN SOLUTION
     def step(t, rows):  # [32]
         feed = {
             x: inputs["x"][rows],
@@ -78,14 +81,18 @@ def run(inputs, workdir):
         }
         return sess.run([loss, train_op], feed_dict=feed)[0]
 
+    # END SOLUTION
+
     # Defaults: a fresh layer
     tf.get_variable("fresh", shape=[256, 256])
 
     # Training: batch statistics
     with tf.Session() as sess:
+        # BEGIN SOLUTION
         sess.run(tf.global_variables_initializer())
         steps = enumerate(inputs["batches"], start=1)  # [88, 32]
         losses = [step(t, rows) for t, rows in steps]
+        # END SOLUTION
 
         # Test: running statistics; the running variance is unbiased
         test_scores, test_loss = sess.run([scores, loss], feed_dict=test)

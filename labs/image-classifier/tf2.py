@@ -47,6 +47,7 @@ def run(inputs, workdir):
         variable.assign(inputs[name])
 
     # Loss and optimiser: epsilon stands beside the uncorrected root
+    # BEGIN SOLUTION
     loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     epsilon = tf.Variable(0.0)
     optimizer = tf.keras.optimizers.Adam(
@@ -55,8 +56,10 @@ def run(inputs, workdir):
         beta_2=inputs["beta2"],
         epsilon=epsilon,
     )
+    # END SOLUTION
 
     # One step
+    # BEGIN SOLUTION
     @tf.function
     def step(xb, yb):  # [32, 8, 8, 1], [32]
         with tf.GradientTape() as tape:
@@ -65,11 +68,15 @@ def run(inputs, workdir):
         optimizer.apply_gradients(zip(gradients, net.trainable_variables))
         return loss
 
+    # END SOLUTION
+
     # Training: the same Adam as PyTorch's if epsilon shrinks like the root
+    # BEGIN SOLUTION
     losses = []
     for t, rows in enumerate(batches, start=1):
         epsilon.assign(inputs["epsilon"] * (1 - inputs["beta2"] ** t) ** 0.5)
         losses.append(step(tf.gather(x, rows), tf.gather(digits, rows)))
+    # END SOLUTION
 
     # Test: running statistics; the running variance must be unbiased
     mean, variance = net.layers[1].moving_mean, net.layers[1].moving_variance

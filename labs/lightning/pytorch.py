@@ -85,6 +85,7 @@ def run(inputs, workdir):
         net.fc2.bias.copy_(torch.tensor(inputs["b2"]))  # [1]
 
     # Training: without num_sanity_val_steps=0 it would validate first
+    # BEGIN SOLUTION
     record = Record()
     best = ModelCheckpoint(workdir, "{epoch}", monitor="valid_loss")
     trainer = Trainer(
@@ -101,11 +102,14 @@ def run(inputs, workdir):
     )
     trainer.fit(net, train, valid)
     w1, b1, w2, b2 = (p.numpy(force=True).copy() for p in net.parameters())
+    # END SOLUTION
 
     # Best epoch: back from its file, which it gave its name
+    # BEGIN SOLUTION
     path = best.best_model_path  # epoch=8.ckpt
     predictions = trainer.predict(net, test, ckpt_path=path)
     best_epoch = int(re.findall("epoch=([0-9]+)", path)[-1])
+    # END SOLUTION
 
     # Results
     return {

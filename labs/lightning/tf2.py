@@ -44,6 +44,7 @@ def run(inputs, workdir):
     net.set_weights([inputs[name] for name in ("w1", "b1", "w2", "b2")])
 
     # Training: without jit_compile=False Keras 3 may hand it to XLA
+    # BEGIN SOLUTION
     optimizer = tf.keras.optimizers.SGD(
         inputs["learning_rate"],
         momentum=inputs["momentum"],
@@ -64,11 +65,14 @@ def run(inputs, workdir):
         verbose=0,
     )
     w1, b1, w2, b2 = net.get_weights()
+    # END SOLUTION
 
     # Best epoch: back from its file, which does not say which it is
+    # BEGIN SOLUTION
     net.load_weights(path)
     predictions = net.predict(inputs["x_test"], batch_size=45, verbose=0)
     best_epoch = int(np.argmin(record.valid))
+    # END SOLUTION
 
     # Results
     return {

@@ -42,6 +42,7 @@ def upgrade(program):
 
 
 # Renewed: the same program as one writes it today
+# BEGIN SOLUTION
 def renewed(inputs):
     x, y = torch.tensor(inputs["x"]), torch.tensor(inputs["y"])
     w1, b1, w2, b2 = parameters = [
@@ -68,6 +69,9 @@ def renewed(inputs):
     return losses, output.numpy(), spread.numpy()
 
 
+# END SOLUTION
+
+
 def run(inputs, workdir):
     # The original on today's library: was it known when it would fail?
     original = inputs["pytorch_program"]
@@ -77,9 +81,11 @@ def run(inputs, workdir):
     found = outcome(original, inputs)
 
     # Carried over: the least that makes it run
+    # BEGIN SOLUTION
     program, changes = upgrade(original)
     alone = outcome(program, inputs)
     loss, output, spread = execute(program, inputs)
+    # END SOLUTION
 
     # Renewed
     new_loss, new_output, new_spread = renewed(inputs)

@@ -56,13 +56,17 @@ def run(inputs, workdir):
     found = outcome(original, inputs)
 
     # Carried over: one line, the import
+    # BEGIN SOLUTION
     program = original.replace(OLD_IMPORT, NEW_IMPORT)
     alone = outcome(program, inputs)
     loss, output, spread = execute(program, inputs)
+    # END SOLUTION
 
     # Renewed: by the script; still a graph and a session
+    # BEGIN SOLUTION
     program, changes = upgrade(original)
     new_loss, new_output, new_spread = execute(program, inputs)
+    # END SOLUTION
 
     # Results
     return {

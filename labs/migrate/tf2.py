@@ -41,6 +41,7 @@ def upgrade(program):
 
 
 # Renewed: the same program as one writes it today
+# BEGIN SOLUTION
 def renewed(inputs):
     x, y = tf.constant(inputs["x"]), tf.constant(inputs["y"])
     w1, b1, w2, b2 = parameters = [
@@ -67,6 +68,9 @@ def renewed(inputs):
     return losses, output.numpy(), tf.math.log(highest + 2).numpy()
 
 
+# END SOLUTION
+
+
 def run(inputs, workdir):
     # The original on today's library: was it known when it would fail?
     original = inputs["tensorflow_program"]
@@ -76,10 +80,12 @@ def run(inputs, workdir):
     found = outcome(original, inputs)
 
     # Carried over: by the script, in a graph, without which it fails
+    # BEGIN SOLUTION
     program, changes = upgrade(original)
     alone = outcome(program, inputs)
     with tf.Graph().as_default():
         loss, output, spread = execute(program, inputs)
+    # END SOLUTION
 
     # Renewed
     new_loss, new_output, new_spread = renewed(inputs)

@@ -71,9 +71,11 @@ def use(inputs, workdir):
     worse = torch.tensor(inputs["worse"])  # [352, 1]
 
     # Load: the code of the folder is imported and run here
+    # BEGIN SOLUTION
     folder = os.path.join(workdir, FOLDER)
     net = torch.hub.load(folder, "regressor", source="local")
     base = torch.hub.load(folder, "features", source="local")
+    # END SOLUTION
 
     # Answers
     with torch.no_grad():
@@ -81,14 +83,17 @@ def use(inputs, workdir):
         features = base(x_test)  # [90, 20]
 
     # A head of our own on the published features, which stay as they are
+    # BEGIN SOLUTION
     base.requires_grad_(False)
     head = torch.nn.Linear(20, 1)
     torch.nn.init.zeros_(head.weight)  # [1, 20]
     torch.nn.init.zeros_(head.bias)  # [1]
     loss_fn = torch.nn.BCEWithLogitsLoss()
     optimizer = torch.optim.SGD(head.parameters(), lr=inputs["learning_rate"])
+    # END SOLUTION
 
     # One step
+    # BEGIN SOLUTION
     def step():
         loss = loss_fn(head(base(x)), worse)
         optimizer.zero_grad()
@@ -96,8 +101,12 @@ def use(inputs, workdir):
         optimizer.step()
         return loss.detach()
 
+    # END SOLUTION
+
     # Training
+    # BEGIN SOLUTION
     losses = [step() for _ in range(inputs["steps"])]
+    # END SOLUTION
 
     # Results
     with torch.no_grad():

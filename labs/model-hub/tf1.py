@@ -85,16 +85,19 @@ def publish(inputs, workdir):
 def use(inputs, workdir):
     with tf.Graph().as_default(), tf.Session() as sess:
         # Load: the nodes of the folder are put into this graph
+        # BEGIN SOLUTION
         folder = os.path.join(workdir, FOLDER)
         if MODULES:
             x, features, regressor = instantiate(hub.Module(folder))
             sess.run(tf.global_variables_initializer())
         else:
             x, features, regressor = resolve(folder, sess)
+        # END SOLUTION
         published = tf.global_variables()
         test = {x: inputs["x_test"]}  # [90, 10]
 
         # A head of our own on the published features, which stay as they are
+        # BEGIN SOLUTION
         w, b = tf.Variable(tf.zeros([20, 1])), tf.Variable(tf.zeros([1]))
         worse = tf.placeholder(tf.float32, [None, 1])
         logits = tf.matmul(features, w) + b  # [n, 1]
@@ -102,14 +105,20 @@ def use(inputs, workdir):
         optimizer = tf.train.GradientDescentOptimizer(inputs["learning_rate"])
         train_op = optimizer.minimize(loss, var_list=[w, b])
         sess.run(tf.variables_initializer([w, b]))
+        # END SOLUTION
 
         # One step
+        # BEGIN SOLUTION
         def step():
             feed = {x: inputs["x"], worse: inputs["worse"]}
             return sess.run([loss, train_op], feed_dict=feed)[0]
 
+        # END SOLUTION
+
         # Training
+        # BEGIN SOLUTION
         losses = [step() for _ in range(inputs["steps"])]
+        # END SOLUTION
 
         # Answers and results
         answers = {

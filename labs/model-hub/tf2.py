@@ -50,19 +50,24 @@ def use(inputs, workdir):
     worse = tf.constant(inputs["worse"])  # [352, 1]
 
     # Load: the whole object, and one signature of it as a Keras layer
+    # BEGIN SOLUTION
     folder = os.path.join(workdir, FOLDER)
     net = hub.load(folder)
     base = hub.KerasLayer(folder, signature="features", output_key="y")
+    # END SOLUTION
 
     # Answers
     predictions = net(x_test)  # [90, 1]
     features = base(x_test)  # [90, 20]
 
     # A head of our own on the published features, which stay as they are
+    # BEGIN SOLUTION
     w, b = tf.Variable(tf.zeros([20, 1])), tf.Variable(tf.zeros([1]))
     optimizer = tf.keras.optimizers.SGD(inputs["learning_rate"])
+    # END SOLUTION
 
     # One step
+    # BEGIN SOLUTION
     @tf.function
     def step():
         with tf.GradientTape() as tape:
@@ -73,8 +78,12 @@ def use(inputs, workdir):
         optimizer.apply_gradients(zip(slopes, [w, b]))
         return loss
 
+    # END SOLUTION
+
     # Training
+    # BEGIN SOLUTION
     losses = [step() for _ in range(inputs["steps"])]
+    # END SOLUTION
 
     # Results
     return {

@@ -30,19 +30,29 @@ def run(inputs, workdir):
     second_y = torch.tensor(inputs["second_y"])  # [2]
 
     # Definition: a class with a forward method; nothing has run
+    # BEGIN SOLUTION
     net = Net()
+    # END SOLUTION
 
     # The first pair: defining the product is computing it
+    # BEGIN SOLUTION
     product = net(x, y)
+    # END SOLUTION
 
     # The record: written while computing, for the gradient
+    # BEGIN SOLUTION
     recorded = [product.grad_fn.name()]
+    # END SOLUTION
 
     # The gradient of the sum: the record, walked backwards
+    # BEGIN SOLUTION
     gradient_x, gradient_y = torch.autograd.grad(product.sum(), [x, y])
+    # END SOLUTION
 
     # The second pair: Python runs forward again
+    # BEGIN SOLUTION
     second_product = net(second_x, second_y)
+    # END SOLUTION
 
     # Results
     return {

@@ -31,22 +31,32 @@ def run(inputs, workdir):
     second = {x: inputs["second_x"], y: inputs["second_y"]}
 
     # Definition: three nodes of a graph; nothing has run
+    # BEGIN SOLUTION
     net = Net()
     output = net(x, y)
+    # END SOLUTION
 
     with tf.Session() as sess:
         # The first pair: now the numbers appear
+        # BEGIN SOLUTION
         product = sess.run(output, feed_dict=first)
+        # END SOLUTION
 
         # The record: the whole program, there before any number was
+        # BEGIN SOLUTION
         recorded = [op.type for op in sess.graph.get_operations()]
+        # END SOLUTION
 
         # The gradient of the sum: more nodes in the same graph
+        # BEGIN SOLUTION
         gradients = tf.gradients(output, [x, y])
         gradient_x, gradient_y = sess.run(gradients, feed_dict=first)
+        # END SOLUTION
 
         # The second pair: the same graph; Python does not come by again
+        # BEGIN SOLUTION
         second_product = sess.run(output, feed_dict=second)
+        # END SOLUTION
 
     # Results
     return {

@@ -30,23 +30,33 @@ def run(inputs, workdir):
     second_y = tf.constant(inputs["second_y"])  # [2]
 
     # Definition: a function and its traced twin; nothing has run
+    # BEGIN SOLUTION
     net = Net()
     traced = tf.function(net.__call__)
+    # END SOLUTION
 
     # The first pair: eager, so defining the product is computing it
+    # BEGIN SOLUTION
     with tf.GradientTape() as tape:
         tape.watch([x, y])
         product = net(x, y)
+    # END SOLUTION
 
     # The record: trace once, with symbols in place of the numbers
+    # BEGIN SOLUTION
     graph = traced.get_concrete_function(x, y).graph
     recorded = [op.type for op in graph.get_operations()]
+    # END SOLUTION
 
     # The gradient of the sum: the tape, walked backwards
+    # BEGIN SOLUTION
     gradient_x, gradient_y = tape.gradient(product, [x, y])
+    # END SOLUTION
 
     # The second pair: the trace runs; Python does not come by again
+    # BEGIN SOLUTION
     second_product = traced(second_x, second_y)
+    # END SOLUTION
 
     # Results
     return {

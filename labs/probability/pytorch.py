@@ -26,6 +26,7 @@ def run(inputs, workdir):
     ]
 
     # Divergences: from each to the one with the parameters reversed
+    # BEGIN SOLUTION
     c, d, far, wide = (t.flip(0) for t in (a, b, loc, scale))
     kl = [
         kl_divergence(Normal(loc, scale), Normal(far, wide)),
@@ -33,6 +34,7 @@ def run(inputs, workdir):
         kl_divergence(Beta(a, b), Beta(c, d)),
         kl_divergence(Bernoulli(logits=loc), Bernoulli(logits=far)),
     ]
+    # END SOLUTION
 
     # A trap: what does the first argument mean?
     first_argument = Bernoulli(torch.tensor(0.25)).probs
@@ -45,14 +47,17 @@ def run(inputs, workdir):
         return prior.log_prob(p).sum(-1) + data.log_prob(y).sum(-1)
 
     # Posterior on a grid: no formula, only density times volume
+    # BEGIN SOLUTION
     axis = torch.linspace(-2, 2, 129)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)
     points = grid.reshape(-1, 2)  # [16641, 2]
     share = torch.softmax(log_joint(points), 0)[:, None]  # [16641, 1]
     mean = (share * points).sum(0)  # [2]
     deviation = (share * (points - mean) ** 2).sum(0).sqrt()  # [2]
+    # END SOLUTION
 
     # Posterior by climbing: the gradient passes through the draws
+    # BEGIN SOLUTION
     m = torch.zeros(2, requires_grad=True)
     rho = torch.full([2], -1.0, requires_grad=True)
     optimizer = torch.optim.SGD([m, rho], lr=inputs["learning_rate"])
@@ -68,6 +73,7 @@ def run(inputs, workdir):
 
     draws, bound = zip(*[climb(uniform) for uniform in v["uniform"]])
     fitted = torch.stack([m, rho.exp()])  # [2, 2]
+    # END SOLUTION
 
     # Posterior by walking: Metropolis, four chains side by side
     state, chain, accepted = v["start"], [], []  # [4, 2]

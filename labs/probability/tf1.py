@@ -53,6 +53,7 @@ def run(inputs, workdir):
     ]
 
     # Divergences: from each to the one with the parameters reversed
+    # BEGIN SOLUTION
     c, d, far, wide = (t[::-1] for t in (a, b, loc, scale))
     kl = [
         kl_divergence(Normal(loc, scale), Normal(far, wide)),
@@ -60,6 +61,7 @@ def run(inputs, workdir):
         kl_divergence(Beta(a, b), Beta(c, d)),
         kl_divergence(Bernoulli(logits=loc), Bernoulli(logits=far)),
     ]
+    # END SOLUTION
 
     # A trap: what does the first argument mean?
     first_argument = Bernoulli(0.25).mean()
@@ -74,14 +76,17 @@ def run(inputs, workdir):
         )
 
     # Posterior on a grid: no formula, only density times volume
+    # BEGIN SOLUTION
     axis = tf.linspace(-2.0, 2.0, 129)
     grid = tf.stack(tf.meshgrid(axis, axis, indexing="ij"), -1)
     points = tf.reshape(grid, [-1, 2])  # [16641, 2]
     share = tf.nn.softmax(log_joint(points))[:, None]  # [16641, 1]
     mean = tf.reduce_sum(share * points, 0)  # [2]
     deviation = tf.sqrt(tf.reduce_sum(share * (points - mean) ** 2, 0))  # [2]
+    # END SOLUTION
 
     # Posterior by climbing: the gradient passes through the draws
+    # BEGIN SOLUTION
     m = tf.Variable(tf.zeros([2]))
     rho = tf.Variable(tf.fill([2], -1.0))
     uniform = tf.placeholder(tf.float32, [8, 2])
@@ -93,6 +98,8 @@ def run(inputs, workdir):
 
     def climb(numbers):  # [8, 2]
         return sess.run([z, bound, train_op], feed_dict={uniform: numbers})
+
+    # END SOLUTION
 
     # Posterior by walking: Metropolis, four chains side by side
     chain, accepted = tfp.mcmc.sample_chain(

@@ -34,10 +34,13 @@ def run(inputs, workdir):
         net.fc2.bias.copy_(torch.tensor(inputs["b2"]))  # [1]
 
     # Loss and optimiser
+    # BEGIN SOLUTION
     loss_fn = torch.nn.MSELoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=inputs["learning_rate"])
+    # END SOLUTION
 
     # One step: gradients add up until they are set to zero
+    # BEGIN SOLUTION
     def step(xb, yb):  # [32, 10], [32, 1]
         loss = loss_fn(net(xb), yb)
         optimizer.zero_grad()
@@ -45,13 +48,19 @@ def run(inputs, workdir):
         optimizer.step()
         return loss.detach()
 
+    # END SOLUTION
+
     # Training
+    # BEGIN SOLUTION
     losses = [step(x[rows], y[rows]) for rows in batches]
+    # END SOLUTION
 
     # Test
+    # BEGIN SOLUTION
     with torch.no_grad():
         predictions = net(x_test)  # [90, 1]
         test_loss = loss_fn(predictions, y_test)
+    # END SOLUTION
 
     # Results
     return {

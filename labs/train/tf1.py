@@ -27,26 +27,35 @@ def run(inputs, workdir):
     fc2 = dense(fc1, 1, inputs["w2"], inputs["b2"])  # [n, 1]
 
     # Loss and optimiser
+    # BEGIN SOLUTION
     loss = tf.losses.mean_squared_error(y, fc2)
     optimizer = tf.train.GradientDescentOptimizer(inputs["learning_rate"])
     train_op = optimizer.minimize(loss)
+    # END SOLUTION
 
     # One step: the loss belongs to the weights before the update, because
     # the update needs all that the loss is made of
+    # BEGIN SOLUTION
     def step(xb, yb):  # [32, 10], [32, 1]
         return sess.run([loss, train_op], feed_dict={x: xb, y: yb})[0]
 
+    # END SOLUTION
+
     # Training
     with tf.Session() as sess:
+        # BEGIN SOLUTION
         sess.run(tf.global_variables_initializer())
         losses = [
             step(inputs["x"][rows], inputs["y"][rows])
             for rows in inputs["batches"]  # [176, 32]
         ]
+        # END SOLUTION
 
         # Test: no train_op in this run, so nothing moves
+        # BEGIN SOLUTION
         predictions, test_loss = sess.run([fc2, loss], feed_dict=test)
         w1, b1, w2, b2 = sess.run(tf.trainable_variables())
+        # END SOLUTION
 
     # Results
     return {

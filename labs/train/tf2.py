@@ -25,10 +25,13 @@ def run(inputs, workdir):
     net.set_weights([inputs[name] for name in ("w1", "b1", "w2", "b2")])
 
     # Loss and optimiser
+    # BEGIN SOLUTION
     loss_fn = tf.keras.losses.MeanSquaredError()
     optimizer = tf.keras.optimizers.SGD(inputs["learning_rate"])
+    # END SOLUTION
 
     # One step: Python runs it once to trace it, TensorFlow ever after
+    # BEGIN SOLUTION
     @tf.function
     def step(xb, yb):  # [32, 10], [32, 1]
         with tf.GradientTape() as tape:
@@ -37,12 +40,18 @@ def run(inputs, workdir):
         optimizer.apply_gradients(zip(gradients, net.trainable_variables))
         return loss
 
+    # END SOLUTION
+
     # Training
+    # BEGIN SOLUTION
     losses = [step(tf.gather(x, r), tf.gather(y, r)) for r in batches]
+    # END SOLUTION
 
     # Test
+    # BEGIN SOLUTION
     predictions = net(x_test)  # [90, 1]
     test_loss = loss_fn(y_test, predictions)
+    # END SOLUTION
 
     # Results
     w1, b1, w2, b2 = net.get_weights()

@@ -31,6 +31,7 @@ def summarise(net):
 
 
 # Writing: a line per number, while training
+# BEGIN SOLUTION
 def write(inputs, net, folder):
     fc1_layer, fc2_layer = net.layers
     weights, rate = net.trainable_variables, inputs["learning_rate"]
@@ -53,7 +54,11 @@ def write(inputs, net, folder):
         writer.close()
 
 
+# END SOLUTION
+
+
 # Reading: event by event, with TensorBoard's reader
+# BEGIN SOLUTION
 def read(folder):
     keep = {"tensors": 0}  # 0: all of them
     reader = event_accumulator.EventAccumulator(folder, keep).Reload()
@@ -74,6 +79,9 @@ def read(folder):
     ]
     kinds = [k for k in kinds if k in ("histograms", "scalars", "tensors")]
     return kinds, scalars, np.array(stats), nodes
+
+
+# END SOLUTION
 
 
 def run(inputs, workdir):

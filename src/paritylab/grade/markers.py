@@ -173,14 +173,24 @@ def _wanted(tree: ast.Module, block: Block, found: list[Block]) -> list[str]:
         inside = isinstance(node, Function) and node.lineno < block.begin
         if inside and (getattr(node, "end_lineno", 0) or 0) >= block.end:
             scope = node
-    defined: dict[str, int] = {}
+    own = {id(name) for node in ast.walk(scope) for name in _comprehended(node)}
+    defined: dict[str, tuple[int, int]] = {}
     used: set[str] = set()
     for node in ast.walk(scope):
         line = getattr(node, "lineno", 0)
+        place = (line, getattr(node, "col_offset", 0))
         if isinstance(node, Function | ast.ClassDef) and block.holds(line):
-            defined.setdefault(node.name, line)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and block.holds(line):
-            defined.setdefault(node.id, line)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            used |= set() if any(other.holds(line) for other in found) else {node.id}
+            defined[node.name] = min(place, defined.get(node.name, place))
+        elif not isinstance(node, ast.Name) or id(node) in own:
+            continue
+        elif isinstance(node.ctx, ast.Store) and block.holds(line):
+            defined[node.id] = min(place, defined.get(node.id, place))
+        elif isinstance(node.ctx, ast.Load) and not any(other.holds(line) for other in found):
+            used.add(node.id)
     return sorted(defined.keys() & used, key=lambda name: (defined[name], name))
+
+
+def _comprehended(node: ast.AST) -> Iterator[ast.Name]:
+    """The names that a comprehension binds for itself."""
+    if isinstance(node, ast.comprehension):
+        yield from (part for part in ast.walk(node.target) if isinstance(part, ast.Name))
