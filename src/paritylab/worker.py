@@ -49,6 +49,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import time
 import traceback
 from contextlib import ExitStack, suppress
@@ -433,6 +434,7 @@ def _enter(job: Job) -> None:
     os.makedirs(job.work, exist_ok=True)
     os.chdir(job.work)
     os.environ.update(HOME=job.work, TMPDIR=job.work, PWD=job.work)
+    tempfile.tempdir = None  # an import may have asked for the old one
 
 
 def _limit(what: int, value: int, spare: int = 0) -> None:

@@ -124,6 +124,17 @@ def test_a_job_holds_no_descriptor_of_the_worker(opened: Opened) -> None:
     assert values == {"open": 4, "stdin": "/dev/null"}
 
 
+def test_a_job_s_temporary_files_go_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a framework asked for on import does not send the jobs' files to the shared /tmp."""
+    (tmp_path / "early.py").write_text("import tempfile\ntempfile.gettempdir()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    source = "import tempfile\ndef run(i, w):\n    return {'in': tempfile.gettempdir() == str(w)}\n"
+    with HereEngine() as engine:
+        assert run((engine, engine.start(key("early"))), job(source)).values == {"in": True}
+
+
 def test_an_implementation_is_a_module_of_its_name(opened: Opened) -> None:
     """What looks a module up by name works: pickle, inspect, the traceback of a class."""
     source = (
