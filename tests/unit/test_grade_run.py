@@ -238,8 +238,8 @@ def test_killed_at_any_point_nothing_is_lost_or_graded_twice(
     A killed run loses at most what was running: two trials, as two run at a time.
     """
     log, done = tmp_path / "log", {}
-    for kill in range(3):
-        process = start(project, journal, log, 6)
+    for kill in range(2):
+        process = start(project, journal, log, 4)
         wait_for(log, len(lines(log)) + 2 + kill)
         process.kill()
         process.communicate()
@@ -247,15 +247,15 @@ def test_killed_at_any_point_nothing_is_lost_or_graded_twice(
         assert kept.items() >= done.items()
         done = kept
     before = Counter(lines(log))
-    output, errors = start(project, journal, log, 6).communicate(timeout=120)
-    assert output.splitlines() == [f"s{number:02} 3.0 3.0" for number in range(6)], errors
+    output, errors = start(project, journal, log, 4).communicate(timeout=120)
+    assert output.splitlines() == [f"s{number:02} 3.0 3.0" for number in range(4)], errors
     final = units(journal)
-    assert len(final) == 12
+    assert len(final) == 8
     assert final.items() >= done.items()
     recorded = Counter(unit.partition("/")[0] for unit in done)
     for name, count in Counter(lines(log)).items():
         assert count - before[name] == 2 - recorded[name], name
-    assert len(lines(log)) <= 12 + 3 * 2
+    assert len(lines(log)) <= 8 + 2 * 2
 
 
 def test_interrupted_it_leaves_a_journal_and_no_process(
@@ -263,7 +263,7 @@ def test_interrupted_it_leaves_a_journal_and_no_process(
 ) -> None:
     """Ctrl-C in the middle: soon over, no worker left, and the next run goes on."""
     log = tmp_path / "log"
-    process = start(project, journal, log, 8)
+    process = start(project, journal, log, 6)
     wait_for(log, 3)
     below = _descendants(process.pid)
     assert below
@@ -277,10 +277,10 @@ def test_interrupted_it_leaves_a_journal_and_no_process(
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
     done = units(journal)
-    assert 0 < len(done) < 16
+    assert 0 < len(done) < 12
     assert all(payload["status"] == "ok" for payload in done.values())
-    output, _ = start(project, journal, log, 8).communicate(timeout=120)
-    assert output.count("3.0 3.0") == 8
+    output, _ = start(project, journal, log, 6).communicate(timeout=120)
+    assert output.count("3.0 3.0") == 6
 
 
 def test_a_rubrics_order_is_kept(project: Path) -> None:
