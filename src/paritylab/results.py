@@ -73,13 +73,15 @@ def _document(path: Path) -> dict[str, Any]:
             why=fault.strerror,
             fix="paritylab run --results results.json",
         ) from None
+    if not text.strip():
+        raise _no_results(path, "it is empty")
     try:
         data = json.loads(text)
     except RecursionError:
         raise _no_results(path, "its JSON is nested too deeply") from None
     except ValueError as fault:
         at = getattr(fault, "pos", 0)
-        cut = bool(text.strip()) and at >= len(text.rstrip()) - 1
+        cut = at >= len(text.rstrip()) - 1
         why = "it is cut off" if cut else "it is no JSON"
         raise _no_results(path, f"{why}: {fault}") from None
     if not isinstance(data, dict):

@@ -60,6 +60,7 @@ def paritylab(
         (["images", "context", "tiny", "out", "--device", "cuda"], "has the device cuda"),
         (["run", "--seed", "-1"], "greater than or equal to 0"),
         (["plot", "nothing.json"], "is no results.json"),
+        (["report", "nothing.json"], "nothing.json cannot be read"),
         (["lock", "nowhere"], "unknown environment `nowhere`"),
     ],
 )
@@ -95,7 +96,8 @@ def test_a_run_in_which_nothing_ran_is_not_green(
 
 def test_every_command_teaches(paritylab: Callable[..., Done]) -> None:
     """--help works everywhere and says more than the name."""
-    for command in ("run", "accept", "matrix", "list", "show", "new", "claims", "calibrate"):
+    commands = ("run", "accept", "matrix", "list", "show", "new", "claims", "calibrate", "report")
+    for command in commands:
         done = paritylab(command, "--help")
         assert done.returncode == 0
         assert len(done.stdout.splitlines()) > 6, command

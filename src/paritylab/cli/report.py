@@ -31,6 +31,6 @@ def report(
     found = results_file.read(results)
     check_writable(html, option="--html")
     write(html, page(found))
-    out.print(f"written: {html}", markup=False, highlight=False)
+    out.print(f"written: {html}", markup=False, highlight=False, soft_wrap=True)
     if show:
         typer.launch(html.absolute().as_uri())

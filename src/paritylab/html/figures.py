@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from paritylab.compare import ulp_distance
+from paritylab.html.distance import distances_of, median_of, padded
+from paritylab.html.page import tidy
 from paritylab.html.svg import INK, LINE, PAPER, SERIES, inline, style
 
 Numbers = Sequence[float | None]
@@ -22,6 +23,7 @@ Array = NDArray[np.float64]
 DRAWN_UP_TO = 1e100
 """Larger magnitudes are drawn at this one: an axis has to have a finite length."""
 DASHES = ("-", "--", ":", "-.")
+LONGEST_LABEL = 80
 WIDTH = 7.2  # inches, 72 units of the SVG each
 
 
@@ -40,10 +42,17 @@ def curves(
     distance is in ULP of float32 where every value of ``got`` is one, else relative. Values may be
     None or not finite: the line has a gap there, marked with a cross on the axis.
     """
-    known = tuple((name, _frozen(values)) for name, values in got.items())
-    labels = tuple((groups or {}).get(name, name) for name in got)
+    known = tuple(_frozen(values) for values in got.values())
+    labels = tuple(_label((groups or {}).get(name, name)) for name in got)
     wanted = None if expected is None else _frozen(expected)
-    return _curves(wanted, known, labels=labels, title=title, unit=unit)
+    return _curves(wanted, known, labels=labels, title=_label(title), unit=_label(unit))
+
+
+def _label(text: str) -> str:
+    """One line that Matplotlib can measure; it hides what begins with an underscore."""
+    line = " ".join(tidy(text).split())
+    line = f"\u2019{line}" if line.startswith("_") else line
+    return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"
 
 
 def _frozen(values: Numbers) -> tuple[float, ...]:
@@ -53,17 +62,17 @@ def _frozen(values: Numbers) -> tuple[float, ...]:
 @lru_cache(maxsize=512)  # right answers are equal to the last bit: one drawing serves them all
 def _curves(
     wanted: tuple[float, ...] | None,
-    known: tuple[tuple[str, tuple[float, ...]], ...],
+    known: tuple[tuple[float, ...], ...],
     *,
     labels: tuple[str, ...],
     title: str,
     unit: str,
 ) -> Markup:
-    arrays = [np.array(values, dtype=np.float64) for _, values in known]
+    arrays = [np.array(values, dtype=np.float64) for values in known]
     length = max((len(one) for one in arrays), default=0)
-    arrays = [_padded(one, length) for one in arrays]
-    middle = _median(arrays, length) if wanted is None else _padded(np.array(wanted), length)
-    distances, measure = _distances(arrays, middle)
+    arrays = [padded(one, length) for one in arrays]
+    middle = median_of(arrays, length) if wanted is None else padded(np.array(wanted), length)
+    distances, measure = distances_of(arrays, middle)
     with style():
         figure = Figure(figsize=(WIDTH, 4.4))
         figure.subplots_adjust(left=0.14, right=0.98, top=0.87, bottom=0.11, hspace=0.14)
@@ -92,40 +101,6 @@ def _look(place: int, length: int) -> dict[str, object]:
         "clip_on": False,
         **marker,
     }
-
-
-def _padded(values: Array, length: int) -> Array:
-    return np.concatenate([values, np.full(max(0, length - len(values)), np.nan)])[:length]
-
-
-def _median(arrays: list[Array], length: int) -> Array:
-    if not arrays or not length:
-        return np.zeros(length)
-    stacked = np.sort(np.stack(arrays), axis=0)  # NaN last
-    last = np.maximum(np.count_nonzero(~np.isnan(stacked), axis=0) - 1, 0)
-    middle: Array = stacked[last // 2, np.arange(length)]
-    return middle
-
-
-def _distances(arrays: list[Array], middle: Array) -> tuple[list[Array], str]:
-    """Distance of each from the middle, and what it is counted in."""
-    with np.errstate(all="ignore"):
-        rounded = [one.astype(np.float32) for one in arrays]
-        single = all(
-            np.array_equal(one, few.astype(np.float64), equal_nan=True)
-            for one, few in zip(arrays, rounded, strict=True)
-        )
-        if single and arrays:
-            target = middle.astype(np.float32)
-            found = [ulp_distance(few, target).astype(np.float64) for few in rounded]
-        else:
-            found = [
-                np.where(middle == 0, np.abs(one), np.abs(one - middle) / np.abs(middle))
-                for one in arrays
-            ]
-    for one, distance in zip(arrays, found, strict=True):
-        distance[~np.isfinite(one) | ~np.isfinite(middle)] = np.nan
-    return found, "ULP" if single else "relative"
 
 
 def _drawable(values: Array) -> Array:
@@ -168,21 +143,23 @@ def _finish(axes: Axes, distances: list[Array], measure: str, unit: str) -> None
     elif measure == "ULP" and largest <= 20:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     else:
-        axes.set_yscale("symlog", linthresh=1.0 if measure == "ULP" else 1e-8)
-        low, high = axes.get_yticks()[[0, -1]]
-        axes.set_yticks(_few([t for t in axes.get_yticks() if 0 <= t <= max(largest, low, high)]))
+        nearest = min(np.nanmin(np.where(d > 0, d, np.inf), initial=np.inf) for d in distances)
+        low, high = np.floor(np.log10(nearest)), np.ceil(np.log10(min(largest, DRAWN_UP_TO)))
+        low = max(low, high - 20)  # what is nearer than that is drawn at 0
+        axes.set_yscale("symlog", linthresh=10.0**low)
+        axes.set_yticks([0.0, *_powers(int(low), int(high))])
         axes.set_ylim(0, min(largest, DRAWN_UP_TO) * 1.5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _few(ticks: list[float]) -> list[float]:
-    """At most five of them, the first among them."""
-    return ticks[:: max(1, -(-len(ticks) // 5))]
+def _powers(low: int, high: int) -> list[float]:
+    """At most five powers of ten from ``low`` to ``high``."""
+    return [10.0**power for power in range(low, high + 1, max(1, -(-(high - low) // 4)))]
 
 
 def _told(
     title: str,
-    known: tuple[tuple[str, tuple[float, ...]], ...],
+    known: tuple[tuple[float, ...], ...],
     distances: list[Array],
     measure: str,
 ) -> str:
@@ -191,7 +168,7 @@ def _told(
         return f"{title}: no curve"
     largest = max(float(np.nanmax(d, initial=0.0)) for d in distances)
     at = f"{largest:,.0f} ULP" if measure == "ULP" else f"{largest:.1e} relative"
-    steps = max(len(values) for _, values in known)
+    steps = max(len(values) for values in known)
     return f"{title}: {len(known)} curve(s) over {steps} steps, largest difference {at}"
 
 
@@ -209,6 +186,8 @@ def heat_map(  # noqa: PLR0913 - a table's three parts and what it says
     Colours follow ``log10(1 + value)``; ``words`` (the same shape) stand in the fields, else the
     values do.
     """
+    rows, columns = [_label(name) for name in rows], [_label(name) for name in columns]
+    title = _label(f"{title} ({unit})" if unit else title)
     known = np.array([_frozen(row) for row in values], dtype=np.float64)
     known = known.reshape(len(rows), len(columns))
     left = 0.3 + 0.078 * max(map(len, rows), default=0)
@@ -221,7 +200,7 @@ def heat_map(  # noqa: PLR0913 - a table's three parts and what it says
         )
         axes = figure.subplots()
         axes.set(xlim=(0, max(1, len(columns))), ylim=(max(1, len(rows)), 0))
-        figure.text(0.01, 1 - 0.2 / height, f"{title} {f'({unit})' if unit else ''}", fontsize=11)
+        figure.text(0.01, 1 - 0.2 / height, title, fontsize=11)
         axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=35, ha="left")
         axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
         axes.tick_params(length=0, labeltop=True, labelbottom=False)
@@ -247,7 +226,7 @@ def _fields(axes: Axes, known: Array, words: Sequence[Sequence[str]] | None) -> 
             linewidth=0,
         )
         dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45
-        said = words[row][column] if words else f"{value:.3g}"
+        said = _label(words[row][column]) if words else f"{value:.3g}"
         axes.text(
             column + 0.5,
             row + 0.5,
@@ -266,6 +245,7 @@ def histogram(
 
     What is not finite is left out; what lies outside the limits counts at the nearer one.
     """
+    title, unit = _label(title), _label(unit)
     known = np.array([v for v in values if np.isfinite(v)], dtype=np.float64)
     low, high = limits if limits[0] < limits[1] else (limits[0], limits[0] + 1)
     known = np.clip(known, low, high)
