@@ -19,6 +19,7 @@ from paritylab.errors import ImageError, InterpreterError, UsageError, nearest
 from paritylab.imagefile import ImageConfig
 from paritylab.interpreters import find, install_command
 from paritylab.model import Environment
+from paritylab.shipped import recipes
 
 MODES = ("auto", "pull", "bootstrap")
 DEBIAN_PYTHON = "3.11"
@@ -112,7 +113,7 @@ def known(environment: Environment, device: str) -> list[Base]:
 
 
 def _script(environment: Environment) -> Path:
-    return environment.folder.parents[1] / "docker" / "bootstrap.sh"
+    return recipes(environment.folder.parents[1]) / "bootstrap.sh"
 
 
 def _arguments(environment: Environment) -> list[str]:

@@ -64,7 +64,7 @@ def find_root(start: Path | None = None) -> Path:
     raise UsageError(
         f"no project at or above {here}",
         why="a project is a folder with labs/ and environments/",
-        fix="change into the checkout, or set PARITYLAB_ROOT",
+        fix="change into the checkout, add --labs PATH, or begin one: paritylab new-course PATH",
     )
 
 
@@ -80,7 +80,7 @@ def load(root: Path, *, labs: Collection[str] = (), environments: Collection[str
         root / "environments",
         "environment.toml",
         environments,
-        lambda f: _environment(f, root),
+        lambda f: read_environment(f, root),
         faults,
     )
     if faults:
@@ -229,7 +229,8 @@ def _lab_implementation(
     )
 
 
-def _environment(folder: Path, root: Path) -> Environment:
+def read_environment(folder: Path, root: Path) -> Environment:
+    """Return the environment of one folder; ``root`` is what messages name it from."""
     shown = str(folder.relative_to(root) / "environment.toml")
     model = parse_toml(folder / "environment.toml", EnvironmentModel, shown=shown)
     return Environment(

@@ -16,6 +16,7 @@ from paritylab.bases import Base
 from paritylab.errors import ImageError
 from paritylab.imagebuild import KIND, Recipe
 from paritylab.model import Environment
+from paritylab.shipped import recipes
 
 KINDS = (f"{KIND}=image", f"{KIND}=base")
 
@@ -187,12 +188,12 @@ def _present(client: DockerClient, name: str) -> str | None:
 
 
 def _folder(environment: Environment) -> Path:
-    folder = environment.folder.parents[1] / "docker"
+    folder = recipes(environment.folder.parents[1])
     if not (folder / "install.sh").is_file():
         raise ImageError(
             f"{folder} does not hold the recipe of the images",
             why="docker/install.sh is missing",
-            fix="use a full checkout: labs/, environments/ and docker/ belong together",
+            fix="pip install --force-reinstall paritylab, or use a full checkout",
         )
     return folder
 

@@ -1,15 +1,28 @@
-"""A new lab that already keeps the contract: copy, then change one thing at a time."""
+"""A new lab, or a course of its own, that already keeps the contract: change it step by step."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from paritylab import catalog
+from paritylab.accept import accept
 from paritylab.catalog import SLUG
-from paritylab.errors import UsageError
+from paritylab.errors import UsageError, nearest
+from paritylab.shipped import shipped
+
+FIRST_LAB = "first-lab"
+COURSE_FILES = {
+    "README.md.template": "README.md",
+    "noxfile.py.template": "noxfile.py",
+    "gitignore.template": ".gitignore",
+    "labs.yml.template": ".github/workflows/labs.yml",
+}
 
 
 def new_lab(root: Path, slug: str) -> Path:
@@ -39,3 +52,53 @@ def new_lab(root: Path, slug: str) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return target
+
+
+def new_course(folder: Path, environments: Collection[str] = ()) -> Path:
+    """Write a course's repository into ``folder``, which must not hold anything, and return it.
+
+    It gets one lab that works, our environments (or those named) as its own, the matrix as pytest
+    tests, a noxfile and a workflow. Raises UsageError for a folder in use or an unknown name; a
+    half-written folder is never left.
+    """
+    ours = shipped("environments")
+    known = sorted(path.parent.name for path in ours.glob("*/environment.toml"))
+    for name in environments:
+        if name not in known:
+            raise UsageError(f"unknown environment `{name}`", why=nearest(name, known))
+    target = folder.absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{folder} is not empty", fix="name a folder that is not there yet")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        _fill(partial, target.name)
+        for name in environments or known:
+            shutil.copytree(ours / name, partial / "environments" / name, ignore=_CACHES)
+        _first_lab(partial)
+        partial.chmod(0o755)
+        os.replace(partial, target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return target
+
+
+_CACHES = shutil.ignore_patterns("__pycache__", "*.pyc")
+
+
+def _fill(folder: Path, title: str) -> None:
+    texts = files("paritylab") / "course"
+    for source, target in COURSE_FILES.items():
+        text = (texts / source).read_text(encoding="utf-8")
+        path = folder / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Template(text).safe_substitute(title=title), encoding="utf-8")
+    shutil.copytree(shipped("tests/labs"), folder / "tests/labs", ignore=_CACHES)
+
+
+def _first_lab(folder: Path) -> None:
+    """A lab whose expected values are the oracle's: right without any framework at hand."""
+    (folder / "labs").mkdir()
+    new_lab(folder, FIRST_LAB)
+    accept(catalog.load(folder, labs=[FIRST_LAB]).labs[FIRST_LAB], [], []).write()

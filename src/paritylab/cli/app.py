@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,6 +70,42 @@ Profile = Annotated[
 ]
 
 
+PROJECT_OPTION = "--labs"
+
+
+@app.callback()
+def _options(
+    labs: Annotated[
+        Path | None,
+        typer.Option(
+            PROJECT_OPTION,
+            metavar="PATH",
+            help="The folder that holds labs/ and environments/; default: the nearest one upwards. "
+            "May stand anywhere on the line.",
+        ),
+    ] = None,
+) -> None:
+    if labs:
+        # A variable, so that the processes of a run look there, too.
+        os.environ["PARITYLAB_ROOT"] = str(labs.absolute())
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """Return the command line with ``--labs PATH`` in front, wherever it stood before ``--``."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    moved: list[str] = []
+    kept: list[str] = []
+    before = iter(arguments[:end])
+    for word in before:
+        if word == PROJECT_OPTION:
+            moved += [word, *([value] if (value := next(before, None)) is not None else [])]
+        elif word.startswith(f"{PROJECT_OPTION}="):
+            moved.append(word)
+        else:
+            kept.append(word)
+    return [*moved, *kept, *arguments[end:]]
+
+
 def selection(
     labs: list[str] | None,
     implementations: list[str] | None,
@@ -87,7 +125,7 @@ def run_app() -> None:
     """Run the command line; every LabError becomes its message and exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app(standalone_mode=False)
+        code = app(args=hoisted(sys.argv[1:]), standalone_mode=False)
     except LabError as fault:
         err.print(str(fault), style="red", markup=False, highlight=False)
         code = fault.exit_code

@@ -17,6 +17,7 @@ from paritylab.lesson import lesson
 from paritylab.matrix import cells as matrix_cells
 from paritylab.model import Cell
 from paritylab.pages import pages as generated
+from paritylab.scaffold import new_course as write_course
 from paritylab.scaffold import new_lab
 
 
@@ -130,6 +131,20 @@ def new(lab: Annotated[str, typer.Argument(help="The new lab's name.")]) -> None
     """
     folder = new_lab(catalog.find_root(), lab)
     out.print(f"labs/{folder.name} is written. Next: paritylab accept --lab {lab}")
+
+
+@app.command("new-course")
+def new_course(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
+    environment: Environments = None,
+) -> None:
+    """Write a course's own repository: a lab that works, environments, noxfile, CI.
+
+    Example: `paritylab new-course my-course --environment tf2`, then `cd my-course`,
+    `paritylab run`
+    """
+    written = write_course(folder, environment or ())
+    out.print(f"{written} is written. Next: cd {folder}; paritylab run", soft_wrap=True)
 
 
 @app.command()
