@@ -74,6 +74,12 @@ def read(
     return sorted([*submissions, *missing], key=lambda one: one.student)
 
 
+def in_folder(folder: Path, implementations: tuple[str, ...]) -> Handed:
+    """Return what one folder holds, by the rules that hold for everybody's submissions."""
+    whole = Attempt(key="", name="", origin=folder.name, items=(("", folder),))
+    return _handed(whole, implementations)
+
+
 def _check(lab: Lab, implementations: tuple[str, ...]) -> None:
     if lab.rubric is None:
         raise SubmissionError(

@@ -1,0 +1,171 @@
+"""Commands that set an assignment, and that a student checks its work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from paritylab import catalog
+from paritylab.cli.app import Base, EngineName, app, err, out
+from paritylab.engines.base import Engine
+from paritylab.engines.here import local_environment
+from paritylab.errors import EXIT_RED
+from paritylab.grade import assign as assigning
+from paritylab.grade import assignment as public
+from paritylab.grade import local
+from paritylab.grade.assign import Choice
+from paritylab.grade.assignment import Assignment
+from paritylab.grade.model import Check
+from paritylab.grade.plan import Plan
+from paritylab.grade.submissions import in_folder
+from paritylab.plan import Options, open_engine
+
+LAST_WORDS = 12
+"""Lines of what a program said last that are shown."""
+
+
+@app.command()
+def assign(
+    lab: Annotated[str, typer.Argument(help="The lab to set.")],
+    folder: Annotated[Path, typer.Option("--out", help="The student's folder.")] = Path(
+        "assignment"
+    ),
+    implementations: Annotated[
+        str, typer.Option("--for", help="pytorch,tf2; default: all that the lab grades.")
+    ] = "",
+    notebook: Annotated[
+        bool, typer.Option("--notebook", help="Starters as notebooks instead of .py files.")
+    ] = False,
+    seeds: Annotated[
+        int, typer.Option("--public-seeds", min=1, max=10, help="Inputs that students check on.")
+    ] = assigning.PUBLIC_SEEDS,
+    package: Annotated[
+        str, typer.Option(help="What students `pip install`: a name, a URL or a wheel.")
+    ] = "paritylab",
+    check_it: Annotated[
+        bool,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Run solution and starter first: all points, and none.",
+        ),
+    ] = True,
+    engine: EngineName = "venv",
+    base: Base = "auto",
+) -> None:
+    """Make a student's folder of a lab: starters, task, public checks, environment.
+
+    Refuses while the model solution does not earn every point, or the starter earns any.
+
+    Example: `paritylab assign train --for pytorch,tf2 --out assignment/`
+    """
+    options = Options(engine=engine, base=base).check()
+    loaded = catalog.load(catalog.find_root(), labs=(lab,))
+    chosen = loaded.labs[lab]
+    choice = Choice(
+        implementations=assigning.graded(chosen, _words(implementations)),
+        notebook=notebook,
+        package=package,
+        seeds=seeds,
+    )
+    assigning.check_target(folder)
+    composed = assigning.compose(chosen, loaded.environments, choice)
+    if check_it:
+        with _running(composed, options) as (here, opened, done):
+            assigning.verify(chosen, here, opened, done)
+        out.print("model solution: every point; starter: none", style="green")
+    for path in assigning.write(chosen, composed, choice, folder):
+        out.print(f"{folder / path}", style="dim", markup=False, highlight=False)
+    out.print(f"next: hand out {folder}, then paritylab grade submissions/ --lab {lab}")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="The assignment's folder.")] = Path(),
+    only: Annotated[
+        str, typer.Option("--for", help="Only these files: pytorch,tf2; default: all.")
+    ] = "",
+    engine: EngineName = "venv",
+    base: Base = "auto",
+) -> None:
+    """Check your own solution of an assignment, on this machine, with its public inputs.
+
+    Exit codes: 0 every point, 1 not every point, 2 the folder is wrong, 3 the frameworks cannot
+    be run.
+
+    Examples: `paritylab check`, `paritylab check --engine here`, `paritylab check --for tf2`
+    """
+    options = Options(engine=engine, base=base).check()
+    read = public.narrowed(public.read(folder), _words(only))
+    handed = in_folder(folder, read.implementations)
+    for note in handed.notes:
+        err.print(note, style="yellow", markup=False)
+    for fault in handed.faults:
+        err.print(fault, style="red", markup=False)
+    with _running(read, options) as (here, opened, done):
+        found = local.check(here, handed.sources, opened, done)
+    out.print(_table(found.checks))
+    _tell(found, read)
+    complete = len(handed.sources) == len(read.implementations)
+    if not complete or not all(one.passed for one in found.checks):
+        raise typer.Exit(EXIT_RED)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+@contextmanager
+def _running(
+    assignment: Assignment, options: Options
+) -> Iterator[tuple[Assignment, Engine, Callable[[str], None]]]:
+    """Open an engine for an assignment's own environment (or for this interpreter)."""
+    if options.engine == "here":
+        assignment = public.elsewhere(assignment, local_environment())
+    plan = Plan(
+        lab=assignment.lab,
+        environment=assignment.environment,
+        implementations=assignment.implementations,
+        seeds=(),
+    )
+    opened = open_engine(options)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    try:
+        opened.prepare(plan.worker_keys())
+        with Progress(*columns, console=err, transient=True) as progress:
+            task = progress.add_task("importing the frameworks")
+            yield assignment, opened, lambda trial: progress.update(task, description=trial)
+    finally:
+        opened.close()
+
+
+def _table(checks: tuple[Check, ...]) -> Table:
+    table = Table("check", "points", "of", "result", "what")
+    before = ""
+    for one in checks:
+        words = (one.hidden or one.words).split("\n")[0]
+        colour = "green" if one.passed and one.points else "yellow" if one.earned else "red"
+        shown = "" if one.passed else "the same" if words == before else words
+        before = words
+        table.add_row(
+            Text(one.id), f"{one.earned:g}", f"{one.points:g}", Text(one.verdict, style=colour),
+            Text(shown),
+        )  # fmt: skip
+    return table
+
+
+def _tell(found: local.Checked, assignment: Assignment) -> None:
+    wrong = {one.implementation for one in found.checks if not one.passed}
+    for name in sorted(wrong):
+        words = found.streams.get(name, "").splitlines()[-LAST_WORDS:]
+        if words:
+            out.print(f"{name} said last:", style="bold")
+            out.print(Text("\n".join(words)))
+    seeds = ", ".join(str(question.seed) for question in assignment.questions)
+    out.print(f"{found.earned:g} of {found.points:g} points on the public inputs (seeds {seeds})")
