@@ -108,9 +108,7 @@ def _lab(lab: Lab) -> dict[str, Any]:
         for name, spec in lab.outputs.items()
     }
     files = {name: sha256(content) for name, content in sources(lab).items()}
-    requires = {
-        name: list(one.requires) for name, one in lab.implementations.items() if one.source
-    }
+    requires = {name: list(one.requires) for name, one in lab.implementations.items() if one.source}
     return {"seed": lab.seed, "outputs": outputs, "files": files, "requires": requires}
 
 

@@ -57,7 +57,8 @@ def fits(path):
 
 for folder, folders, names in os.walk(root):
     folders.sort()
-    for name in sorted(names) + [one for one in folders if os.path.islink(os.path.join(folder, one))]:
+    links = [one for one in folders if os.path.islink(os.path.join(folder, one))]
+    for name in sorted(names) + links:
         path = os.path.join(folder, name)
         label = shown(os.path.relpath(path, root))
         try:

@@ -32,7 +32,7 @@ _KEYGEN = (
 def signer(path: Path) -> CryptoSigner:
     """Return a signer with the private key in a PEM file; raises UsageError if it is none."""
     try:
-        return CryptoSigner(load_pem_private_key(_pem(path), password=None))  # type: ignore[arg-type]
+        return CryptoSigner(load_pem_private_key(_pem(path), password=None))
     except (ValueError, TypeError, SecureError) as fault:
         raise UsageError(
             "this is no private key that can sign", where=str(path), why=str(fault), fix=_KEYGEN

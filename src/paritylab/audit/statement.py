@@ -95,7 +95,7 @@ def sha256(content: bytes) -> str:
 def _subjects(statement: Mapping[str, Any]) -> dict[str, str]:
     """Name -> SHA-256; raises BundleError for what is no statement of ours."""
     try:
-        message = json_format.ParseDict(statement, statement_pb2.Statement())  # type: ignore[attr-defined]
+        message = json_format.ParseDict(statement, statement_pb2.Statement())
         Statement.copy_from_pb(message).validate()
     except (json_format.ParseError, ValueError, TypeError, RecursionError) as fault:
         raise BundleError("it is no in-toto statement", where=FILE, why=str(fault)) from None
@@ -112,7 +112,7 @@ def _subjects(statement: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _provenance(origin: Origin) -> Any:
-    message = provenance_pb2.Provenance()  # type: ignore[attr-defined]
+    message = provenance_pb2.Provenance()
     message.build_definition.build_type = BUILD_TYPE
     message.build_definition.external_parameters.update(dict(origin.parameters))
     for one in origin.dependencies:

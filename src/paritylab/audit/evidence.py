@@ -1,0 +1,62 @@
+"""A finished audit's folder -> what a bundle is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from paritylab import catalog, matrix
+from paritylab.audit.bundle import AUDIT, Evidence
+from paritylab.audit.model import Audit, from_json
+from paritylab.audit.record import BASELINES, lab_digests
+from paritylab.errors import BundleError
+from paritylab.matrix import Selection
+from paritylab.model import Cell
+
+
+def gather(folder: Path, root: Path) -> Evidence:
+    """Return the evidence of the audit in ``folder``, made with the project at ``root``.
+
+    Raises BundleError when there is none, or when labs or locks are no longer what was audited:
+    the bundle would then tell of other files than those that ran.
+    """
+    try:
+        audit = from_json((folder / AUDIT).read_bytes())
+    except OSError as fault:
+        raise BundleError(
+            f"there is no finished audit: {fault.strerror}",
+            where=str(folder / AUDIT),
+            fix=f"paritylab audit --out {folder}",
+        ) from None
+    cells = cells_of(audit, root)
+    _check_unchanged(audit, cells)
+    return Evidence(
+        root=root,
+        audit=audit,
+        cells=cells,
+        baselines=folder / BASELINES,
+        engine=str(audit.facts.get("engine", "")),
+        images=dict(audit.facts.get("images") or {}),
+    )
+
+
+def cells_of(audit: Audit, root: Path) -> list[Cell]:
+    """The cells of an audit, as far as the project still has them and they can run."""
+    wanted = {cell.cell for cell in audit.cells}
+    loaded = catalog.load(root)
+    device = str(audit.facts.get("device", "cpu"))
+    found = matrix.cells(loaded, Selection(device=device))
+    return [cell for cell in found if cell.id in wanted and not cell.unsupported]
+
+
+def _check_unchanged(audit: Audit, cells: list[Cell]) -> None:
+    locks = {c.environment.name: c.environment.stacks[c.device].lock_digest for c in cells}
+    for kind, now in (("labs", lab_digests(cells)), ("locks", locks)):
+        before: dict[str, Any] = audit.facts.get(kind) or {}
+        moved = sorted(name for name in now if before.get(name, now[name]) != now[name])
+        if moved:
+            raise BundleError(
+                f"{kind[:-1]} {moved[0]} has changed since it was audited",
+                why="the bundle would tell of other files than those that ran",
+                fix="audit again",
+            )
