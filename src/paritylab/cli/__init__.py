@@ -1,6 +1,17 @@
 """The command line: arguments only; every command is a few calls into the package."""
 
-from paritylab.cli import build, doctor, evidence, grade, labs, measure, report, run
+from paritylab.cli import assign, build, doctor, evidence, grade, labs, measure, report, run
 from paritylab.cli.app import run_app as main
 
-__all__ = ["build", "doctor", "evidence", "grade", "labs", "main", "measure", "report", "run"]
+__all__ = [
+    "assign",
+    "build",
+    "doctor",
+    "evidence",
+    "grade",
+    "labs",
+    "main",
+    "measure",
+    "report",
+    "run",
+]

@@ -149,12 +149,12 @@ def _table(checks: tuple[Check, ...]) -> Table:
     table = Table("check", "points", "of", "result", "what")
     before = ""
     for one in checks:
-        words = (one.hidden or one.words).split("\n")[0]
+        words = f"{one.words}: {one.hidden}" if one.divergence else one.words
         colour = "green" if one.passed and one.points else "yellow" if one.earned else "red"
         shown = "" if one.passed else "the same" if words == before else words
         before = words
         table.add_row(
-            Text(one.id), f"{one.earned:g}", f"{one.points:g}", Text(one.verdict, style=colour),
+            Text(one.id), f"{one.earned:.3g}", f"{one.points:g}", Text(one.verdict, style=colour),
             Text(shown),
         )  # fmt: skip
     return table
@@ -168,4 +168,4 @@ def _tell(found: local.Checked, assignment: Assignment) -> None:
             out.print(f"{name} said last:", style="bold")
             out.print(Text("\n".join(words)))
     seeds = ", ".join(str(question.seed) for question in assignment.questions)
-    out.print(f"{found.earned:g} of {found.points:g} points on the public inputs (seeds {seeds})")
+    out.print(f"{found.earned:.4g} of {found.points:g} points on the public inputs (seeds {seeds})")
