@@ -32,6 +32,9 @@ def text(page: str) -> str:
     for parent in list(tree.iter()):
         for child in [c for c in parent if c.tag in ("style", "script")]:
             parent.remove(child)
+    for node in tree.iter():
+        if node.tag in ("td", "th", "dt", "dd", "li"):
+            node.tail = f" {node.tail or ''}"  # cells stand apart
     return "".join(tree.itertext())
 
 
