@@ -95,6 +95,18 @@ def test_with_failed_the_values_of_right_checks_stay_hidden(grade: Grade) -> Non
     assert page.count("<svg") == 1
 
 
+def test_with_failed_a_right_curve_is_not_drawn() -> None:
+    """A picture is made of values too: the right loss stays hidden beside a wrong w1."""
+    of = lab()
+    against = problem(of)
+    values = right(against, "pytorch")
+    values["w1"] = values["w1"] + np.float32(0.125)
+    grade = graded("ada", {"pytorch": answer(values)}, of, against)
+    page = feedback.page(grade, Reveal.FAILED)
+    assert "<svg" not in page
+    assert "<svg" in feedback.page(grade, Reveal.ALL)
+
+
 def test_with_all_every_number_is_there(grade: Grade) -> None:
     """The control of the two tests above: what they look for can be found."""
     page = feedback.page(grade, Reveal.ALL)
