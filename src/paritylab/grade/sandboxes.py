@@ -44,7 +44,7 @@ class Sandboxes:
                 fix=f"--isolation container --runtime {runtime}",
             )
         self._limits, self._base, self._runtime = limits, base, runtime
-        self._image = ""
+        self.image = ""
         self._machine: dict[str, Any] = open_client().info()
         self._require_runtime()
 
@@ -52,8 +52,8 @@ class Sandboxes:
         """Make the image, remove what dead runs have left; return the image's id."""
         with DockerEngine(self._base, progress) as engine:
             engine.prepare(keys)
-            (self._image,) = engine.images.values()
-        return self._image
+            (self.image,) = engine.images.values()
+        return self.image
 
     def open(self, isolation: Isolation) -> DockerEngine:
         """Return an engine with walls of this kind; nothing is started yet."""
@@ -64,7 +64,7 @@ class Sandboxes:
             cage=_CAGES[isolation],
             runtime=self._runtime,
         )
-        return DockerEngine(image=lambda *_: self._image, confines=confines)
+        return DockerEngine(image=lambda *_: self.image, confines=confines)
 
     def places(self) -> int:
         """How many submissions this engine can run at a time, one more being prepared for each."""
