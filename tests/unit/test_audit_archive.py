@@ -25,6 +25,7 @@ NAMES = st.from_regex(archive.NAME, fullmatch=True).filter(lambda n: len(n) <= a
 
 
 def written(path: Path, data: bytes) -> Path:
+    """The path, with these bytes in it."""
     path.write_bytes(data)
     return path
 
@@ -40,6 +41,7 @@ def foreign(*members: tuple[zipfile.ZipInfo | str, bytes], deflated: bool = Fals
 
 
 def link() -> bytes:
+    """A member that unzip would make a link to a file of the reader's."""
     info = zipfile.ZipInfo("audit.json")
     info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
     return foreign((info, b"/etc/passwd"))

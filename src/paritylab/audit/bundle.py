@@ -133,7 +133,8 @@ def _members(evidence: Evidence, examined: Mapping[str, Examined]) -> Iterator[t
     for name, (environment, device) in stacks(evidence.cells).items():
         folder, stack = f"environments/{name}", environment.stacks[device]
         for file in (stack.lock, stack.requirements, environment.folder / "environment.toml"):
-            yield f"{folder}/{file.name}", file.read_bytes()
+            if stack.lock_digest:  # else it is this interpreter, which no file describes
+                yield f"{folder}/{file.name}", file.read_bytes()
         if name in examined:
             found = examined[name]
             created = datetime.fromisoformat(audit.created)

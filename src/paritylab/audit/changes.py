@@ -198,7 +198,7 @@ def _packages(
     }
     for name in sorted(old.keys() | new.keys()):
         pins = old.get(name), new.get(name)
-        if pins[0] and pins[1] and set(pins[0].hashes) == set(pins[1].hashes):
+        if len({(pin.version, frozenset(pin.hashes)) if pin else None for pin in pins}) == 1:
             continue
         reached = {
             cell: needs.get(name, ANYWHERE)

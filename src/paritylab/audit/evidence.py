@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from paritylab import catalog, matrix
 from paritylab.audit.bundle import AUDIT, Evidence
 from paritylab.audit.model import Audit, from_json
 from paritylab.audit.record import BASELINES, lab_digests
 from paritylab.errors import BundleError
 from paritylab.matrix import Selection
 from paritylab.model import Cell
+from paritylab.plan import Options
+from paritylab.plan import cells_of as cells_in
 
 
 def gather(folder: Path, root: Path) -> Evidence:
@@ -43,9 +44,9 @@ def gather(folder: Path, root: Path) -> Evidence:
 def cells_of(audit: Audit, root: Path) -> list[Cell]:
     """The cells of an audit, as far as the project still has them and they can run."""
     wanted = {cell.cell for cell in audit.cells}
-    loaded = catalog.load(root)
-    device = str(audit.facts.get("device", "cpu"))
-    found = matrix.cells(loaded, Selection(device=device))
+    chosen = Selection(device=str(audit.facts.get("device", "cpu")))
+    engine = str(audit.facts.get("engine", "venv"))
+    found = cells_in(Options(selection=chosen, engine=engine, root=root))
     return [cell for cell in found if cell.id in wanted and not cell.unsupported]
 
 

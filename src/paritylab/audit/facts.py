@@ -69,7 +69,10 @@ def engine(name: str) -> dict[str, Any]:
 
 
 def stack(environment: Environment, device: str, image: str | None) -> dict[str, Any]:
-    """What an environment is made from: lock, base, variables, and the image that was run."""
+    """What an environment is made from: lock, base, variables, and the image that was run.
+
+    Where there is no lock (this interpreter), the packages that it has.
+    """
     found = environment.stacks[device]
     return {
         "environment": environment.name,
@@ -79,6 +82,7 @@ def stack(environment: Environment, device: str, image: str | None) -> dict[str,
         "base": found.base,
         "base_tag": found.tag,
         "image": image,
+        "packages": {} if found.lock_digest else dict(sorted(found.packages.items())),
         "profiles": {name: dict(values) for name, values in environment.profiles.items()},
         "device_profiles": {name: dict(values) for name, values in found.profiles.items()},
         "device_variables": dict(found.variables),

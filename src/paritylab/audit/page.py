@@ -14,7 +14,7 @@ from markupsafe import Markup
 from paritylab.audit import arrays
 from paritylab.audit.model import Audit, CellAudit, Observation, Outcome, Tier
 from paritylab.audit.records import Installation
-from paritylab.html.figures import curves, heat_map
+from paritylab.html.figures import curves, heat_map, histogram
 from paritylab.html.page import render
 from paritylab.model import Value
 
@@ -53,6 +53,7 @@ def page(
         audit=audit,
         tiers=[(tier, tiers[tier]) for tier in Tier if tiers[tier]],
         labs=labs,
+        drift=_drift(audit.observations),
         moved=[cell for cell in audit.cells if cell.causes],
         installations=installations,
         facts=facts,
@@ -61,6 +62,16 @@ def page(
         project={name: _said(value) for name, value in facts["project"].items()},
         stacks=facts["stacks"],
     )
+
+
+def _drift(observations: Sequence[Observation]) -> Markup | None:
+    """How far the runs were from their baselines whose bits moved; None where none did."""
+    moved = [max(one.max_ulp.values(), default=0) for one in observations]
+    far = [float(np.log2(1 + ulp)) for ulp in moved if ulp]
+    if not far:
+        return None
+    title = f"{len(far)} of {len(moved)} runs with other bits"
+    return histogram(far, title=title, unit="largest distance, log2 of ULP", limits=(0.0, 64.0))
 
 
 Places = Mapping[tuple[str, str], Sequence[Observation]]

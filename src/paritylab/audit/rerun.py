@@ -14,7 +14,7 @@ from paritylab.audit.evidence import cells_of
 from paritylab.audit.model import CellAudit, Observation, Outcome
 from paritylab.audit.observe import kept, observe
 from paritylab.audit.run import Ran, Workshop, first_baseline, timed
-from paritylab.audit.verify import Bundle
+from paritylab.audit.verify import Bundle, unlocked
 from paritylab.errors import BundleError
 from paritylab.locks import parse_lock
 from paritylab.model import Cell, Verdict
@@ -91,9 +91,13 @@ def rerun(
 
 def _here(cells: list[Cell], engine: str, workshop: Workshop, root: Path) -> Side:
     stacks = {f"{c.environment.name}-{c.device}": c.environment.stacks[c.device] for c in cells}
+    facts = collect(cells, engine, workshop.images, root)
     return Side(
-        facts=collect(cells, engine, workshop.images, root),
-        pins={name: parse_lock(stack.lock) for name, stack in stacks.items()},
+        facts=facts,
+        pins={
+            name: parse_lock(one.lock) if one.lock_digest else unlocked(name, facts["stacks"][name])
+            for name, one in stacks.items()
+        },
         installations={},
         profile=workshop.profile,
     )

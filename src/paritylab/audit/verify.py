@@ -131,6 +131,8 @@ def _facts(members: Members) -> dict[str, Any]:
 
 
 def _pins(members: Members, name: str, stack: Mapping[str, Any]) -> dict[str, Pin]:
+    if not stack["lock"]:
+        return unlocked(name, stack)
     where = f"environments/{name}/{stack['device']}.lock"
     if where not in members:
         raise BundleError("the lock is missing", where=where)
@@ -141,6 +143,16 @@ def _pins(members: Members, name: str, stack: Mapping[str, Any]) -> dict[str, Pi
     if pins_digest(pins) != stack["lock"]:
         raise BundleError(f"it is not the lock that {FACTS} tells of", where=where)
     return pins
+
+
+def unlocked(name: str, stack: Mapping[str, Any]) -> dict[str, Pin]:
+    """The packages of an interpreter that no lock describes; no hash vouches for them."""
+    packages = stack.get("packages")
+    if not isinstance(packages, dict):
+        raise BundleError(f"`stacks.{name}.packages` is missing", where=FACTS)
+    return {
+        name: Pin(name=name, version=str(version), hashes=()) for name, version in packages.items()
+    }
 
 
 def _installations(members: Members, facts: Mapping[str, Any]) -> dict[str, Installation]:
