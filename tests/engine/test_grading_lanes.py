@@ -248,7 +248,7 @@ def test_nothing_in_a_container_knows_the_seed(lane: Lane, numpy_key: WorkerKey)
 
 
 SEARCH = r"""
-import os
+import os, struct
 
 def memory():
     with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb") as mem:
@@ -283,7 +283,8 @@ def run(inputs, workdir):
     # The number itself is in no place before this line: neither written here nor folded.
     seed = SEED ^ int("55555555", 16)
     text, wide = str(seed).encode(), seed.to_bytes(8, "little")
-    found = [name for name, needle in (("text", text), ("bytes", wide))
+    digits = struct.pack("=II", seed & 0x3FFFFFFF, seed >> 30)  # as Python keeps an int
+    found = [name for name, needle in (("text", text), ("bytes", wide), ("digits", digits))
              if sum(piece.count(needle) for piece in pieces)]
     return {
         "found": " ".join(found), "control": any(marker in piece for piece in pieces),
