@@ -56,7 +56,7 @@ def lab_cpu(session: nox.Session) -> None:
 
 @nox.session(name="lab-cuda", default=False)
 def lab_cuda(session: nox.Session) -> None:
-    """Run every lab in every CUDA image; `-- --gpus 0,1 --lab train`, `-- --smoke` without a GPU."""
+    """Run every lab in every CUDA image; `-- --gpus 0,1` chooses, `-- --smoke` needs no GPU."""
     install(session)
     try:
         cells(session, "--engine", "docker", "--device", "cuda")
@@ -147,3 +147,17 @@ def bench(session: nox.Session) -> None:
     install(session)
     small = ("--lab", "multiply", "--lab", "train", "--lab", "evaluate")
     session.run("paritylab", "bench", *(session.posargs or small), **PATIENCE)
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """Audit every lab: how far each reproduces, under which changes; `-- --help` tells more."""
+    install(session, "audit")
+    session.run("paritylab", "audit", *session.posargs, **PATIENCE)
+
+
+@nox.session(name="audit-power", default=False)
+def audit_power(session: nox.Session) -> None:
+    """Measure the audit: planted causes that it names, false alarms on clean labs."""
+    install(session, "audit")
+    session.run("paritylab", "audit-power", *session.posargs, **PATIENCE)

@@ -95,6 +95,11 @@ class Observation:
     seconds: float = 0.0
     seen: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def moved(self) -> bool:
+        """Whether bits that count are not the baseline's, or there are no outputs."""
+        return self.first is not None or self.outcome is Outcome.FAILED
+
 
 @dataclass(frozen=True, kw_only=True)
 class Equivalence:
@@ -211,7 +216,7 @@ class Plan:
 class Audit:
     """A whole audit.
 
-    ``facts`` tell engine, profile, seeds, images, locks and host (see ``record.facts``);
+    ``facts`` tell engine, profile, seeds, images, labs, locks and host;
     ``partial`` says in words what is missing, None when all that was planned has run.
     """
 

@@ -1,10 +1,11 @@
 """The command line: arguments only; every command is a few calls into the package."""
 
-from paritylab.cli import assign, build, doctor, evidence, grade, labs, measure, report, run
+from paritylab.cli import assign, audit, build, doctor, evidence, grade, labs, measure, report, run
 from paritylab.cli.app import run_app as main
 
 __all__ = [
     "assign",
+    "audit",
     "build",
     "doctor",
     "evidence",

@@ -1,0 +1,250 @@
+"""A whole audit: plan, baselines, variations, search for causes, equivalence tests, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from paritylab import report
+from paritylab.audit import durations
+from paritylab.audit.model import (
+    SCHEMA_VERSION,
+    Audit,
+    Cause,
+    Observation,
+    Plan,
+    Skipped,
+    VariationNote,
+    to_json,
+)
+from paritylab.audit.plan import Planned, Request, estimate, plan
+from paritylab.audit.record import Record, gathered, lab_digests
+from paritylab.audit.replicates import across_environments, equivalences
+from paritylab.audit.run import Ran, Task, Workshop, timed
+from paritylab.audit.search import Search, shortened
+from paritylab.audit.tiers import cell_audit
+from paritylab.audit.variations import VARIATIONS
+from paritylab.errors import UsageError
+from paritylab.journal import Journal
+from paritylab.model import Cell
+from paritylab.plan import Options, facts
+
+DOCUMENT = "audit.json"
+JOURNAL = "audit.sqlite"
+SEARCH_SECONDS = 20.0
+"""Deadline of a run that looks for a cause, where the lab allows more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a listener is told: a run of ``total`` of a phase has ended, how, and where."""
+
+    phase: str
+    done: int
+    total: int
+    last: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An audit that has not begun: what it will run, and the seconds that may take."""
+
+    options: Options
+    request: Request
+    cells: tuple[Cell, ...]
+    left_out: tuple[Skipped, ...]
+    planned: Planned
+    seconds: float
+
+
+def prepare(cells: Sequence[Cell], options: Options, request: Request, *, jobs: int) -> Prepared:
+    """Plan the audit of ``cells``; raises UsageError when none of them can run."""
+    ours = tuple(cell for cell in cells if not cell.unsupported)
+    if not ours:
+        raise UsageError("none of these cells can run", fix="paritylab list")
+    planned = plan(ours, request, engine=options.engine)
+    profile = options.settings.profile
+    seconds = estimate(planned, durations.known(), profile=profile, jobs=jobs)
+    unsupported = tuple(
+        Skipped(variation=None, cell=cell.id, why=cell.unsupported)
+        for cell in cells
+        if cell.unsupported
+    )
+    return Prepared(
+        options=options, request=request, cells=ours, left_out=unsupported, planned=planned,
+        seconds=seconds,
+    )  # fmt: skip
+
+
+def run_audit(
+    prepared: Prepared,
+    *,
+    out: Path,
+    resume: bool = False,
+    jobs: int | None = None,
+    tell: Callable[[Step], None] = lambda _: None,
+) -> Audit:
+    """Run what was planned and return the document, which is also in ``out``.
+
+    ``out`` is a folder for the journal, the baselines' outputs and ``audit.json``. Ctrl-C ends it
+    with a partial document; ``resume`` goes on with the folder's journal. Raises JournalError,
+    EngineError.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    settled = _settled(prepared)
+    with Journal(out / JOURNAL, kind="audit", facts=settled, resume=resume) as journal:
+        record = Record(out, journal, {cell.id: cell for cell in prepared.cells})
+        with Workshop(prepared.options, jobs=jobs) as workshop:
+            audit = _Conductor(prepared, record, workshop, tell).conduct()
+    (out / DOCUMENT).write_bytes(to_json(audit))
+    durations.learn(audit.observations)
+    return audit
+
+
+def _settled(prepared: Prepared) -> dict[str, Any]:
+    """Everything that every run depends on: a resumed audit must have the same."""
+    request = prepared.request
+    stacks = {
+        cell.environment.name: cell.environment.stacks[cell.device] for cell in prepared.cells
+    }
+    return {
+        **facts(prepared.options),
+        "device": prepared.cells[0].device,
+        "variations": [list(one.variations) for one in prepared.planned.conditions],
+        "repeats": request.repeats,
+        "audit_seed": request.seed,
+        "replicates": request.replicates,
+        "labs": lab_digests(prepared.cells),
+        "locks": {name: stack.lock_digest for name, stack in stacks.items()},
+        "cells": sorted(cell.id for cell in prepared.cells),
+        "host": report.host(),
+    }
+
+
+class _Conductor:
+    """One audit under way."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        record: Record,
+        workshop: Workshop,
+        tell: Callable[[Step], None],
+    ) -> None:
+        self._prepared, self._record, self._workshop = prepared, record, workshop
+        self._tell = tell
+        self._causes: dict[str, tuple[Cause, ...]] = {}
+
+    def conduct(self) -> Audit:
+        partial = None
+        try:
+            self._workshop.prepare(self._prepared.cells)
+            self._plan()
+            self._search()
+            equivalences(
+                self._prepared.cells, self._record, self._workshop,
+                count=self._prepared.request.replicates, tell=self._phase("replicates"),
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            planned = self._prepared.planned
+            done = sum(map(self._record.knows, (*planned.baselines, *planned.tasks)))
+            partial = f"interrupted: {done} of {planned.runs} planned runs were made"
+            if done == planned.runs:
+                partial = "interrupted while causes were searched: all planned runs were made"
+        return self._document(partial)
+
+    def _plan(self) -> None:
+        planned = self._prepared.planned
+        self._make("plan", (*planned.baselines, *planned.tasks))
+
+    def _search(self) -> None:
+        moved = {
+            one.cell
+            for one in self._record.observations.values()
+            if one.moved and one.phase == "plan" and one.variations
+        }
+        able = [cell for cell in self._prepared.cells if cell.id in moved]
+        if able:
+            search = Search(self._answers, self._observed)
+            self._causes = search.causes(able)
+
+    def _answers(self, tasks: Sequence[Task]) -> dict[str, Observation | None]:
+        self._make("search for causes", [shortened(task, SEARCH_SECONDS) for task in tasks])
+        return {task.id: self._record.observation(task) for task in tasks}
+
+    def _observed(self, cell: str) -> list[Observation]:
+        return [one for one in self._record.of(cell) if one.phase == "plan"]
+
+    def _make(self, phase: str, tasks: Sequence[Task]) -> None:
+        todo = [task for task in tasks if not self._record.knows(task)]
+        advance = self._phase(phase, total=len(tasks), done=len(tasks) - len(todo))
+
+        def done(ran: Ran) -> None:
+            seen = self._record.take(ran, self._workshop.problem(ran.task.cell))
+            outcome = seen.outcome if seen else "skipped"
+            advance(f"{ran.task.cell.id} under {ran.task.condition.id}: {outcome}")
+
+        # A cell that fails as it is has nothing that could be varied.
+        self._workshop.run(
+            todo, timed(done), lambda task: self._record.baseline(task.cell.id) is not None
+        )
+
+    def _phase(self, phase: str, *, total: int = 0, done: int = 0) -> Callable[[str], None]:
+        count = done
+
+        def advance(last: str) -> None:
+            nonlocal count
+            count += 1
+            self._tell(Step(phase=phase, done=count, total=total or count, last=last))
+
+        return advance
+
+    def _document(self, partial: str | None) -> Audit:
+        prepared, record = self._prepared, self._record
+        compared = across_environments(prepared.cells, record, prepared.planned.compared)
+        observations = (*record.observations.values(), *compared)
+        by_cell = {cell.id: [*self._observed(cell.id)] for cell in prepared.cells}
+        for one in compared:
+            by_cell[one.cell].append(one)
+        sizes = {"+".join(one.variations): one.cells for one in prepared.planned.conditions}
+        skipped = (*prepared.left_out, *prepared.planned.skipped)
+        return Audit(
+            schema_version=SCHEMA_VERSION,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            paritylab=version("paritylab"),
+            partial=partial,
+            facts=_settled(prepared) | {"images": self._workshop.images},
+            variations=_notes(observations),
+            plan=Plan(
+                conditions=prepared.planned.conditions,
+                runs=prepared.planned.runs,
+                estimated_seconds=round(prepared.seconds, 1),
+                seed=prepared.request.seed,
+            ),
+            cells=tuple(
+                cell_audit(
+                    cell,
+                    by_cell[cell.id],
+                    baseline=record.baselines.get(cell.id),
+                    causes=self._causes.get(cell.id, ()),
+                    equivalences=record.equivalences(cell.id) or (),
+                )
+                for cell in prepared.cells
+            ),
+            observations=observations,
+            skipped=(*skipped, *gathered(list(record.skipped.values()), sizes)),
+        )
+
+
+def _notes(observations: Sequence[Observation]) -> tuple[VariationNote, ...]:
+    """Every variation that took place, in the order of their declaration."""
+    seen = {name for one in observations for name in one.variations}
+    return tuple(
+        VariationNote(name=name, changes=one.changes, promise=one.promise)
+        for name, one in VARIATIONS.items()
+        if name in seen
+    )

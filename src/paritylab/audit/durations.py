@@ -1,0 +1,35 @@
+"""How long cells took when they were last audited here: what an estimate rests on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from statistics import median
+
+from paritylab import cache
+from paritylab.audit.model import Observation
+
+_FILE = "durations.json"
+
+
+def known() -> dict[str, float]:
+    """Return seconds of a run by cell; nothing, where there was none."""
+    with suppress(OSError, ValueError):
+        found = json.loads((cache.folder("audit") / _FILE).read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return {str(cell): float(seconds) for cell, seconds in found.items()}
+    return {}
+
+
+def learn(observations: Iterable[Observation]) -> None:
+    """Keep the medians of what was just seen, beside those of other cells."""
+    seen: dict[str, list[float]] = {}
+    for one in observations:
+        seen.setdefault(one.cell, []).append(one.seconds)
+    fresh = {cell: round(median(times), 3) for cell, times in seen.items()}
+    target = cache.folder("audit") / _FILE
+    with suppress(OSError):  # an estimate is not worth a failed audit
+        partial = target.with_suffix(".partial")
+        partial.write_text(json.dumps(known() | fresh, indent=1, sort_keys=True))
+        partial.replace(target)

@@ -1,0 +1,273 @@
+"""Runs INSIDE a job, before the lab's own code: makes what a variation changes, and undoes it.
+
+Its source travels with an implementation's (see ``conditions.wrapped``), to environments from
+Python 3.7 on; it imports the standard library alone. A change that cannot be made raises
+``CannotVary``: the job then fails with that name, and the variation is skipped with the reason.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import linecache
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+M_PERTURB = -6
+CPU_NAME = 64
+
+
+class CannotVary(RuntimeError):  # noqa: N818 - it is the name that the host looks for
+    """Why this machine does not let a job have this variation."""
+
+
+def enter(changes):
+    """Make the changes; return functions that undo what outlives the lab's own code."""
+    undo = []
+    for name in sorted(changes):
+        after = CHANGES[name](changes[name])
+        if after:
+            undo.append(after)
+    return undo
+
+
+def set_variables(variables):
+    """Set environment variables, or remove those that are None, the time zone at once."""
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    time.tzset()
+
+
+def set_shim(settings):
+    """Tell the preloaded library what to pretend."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "paritylab_shim"):
+        raise CannotVary("the library that pretends is not loaded")
+    for key, value in settings.items():
+        library.paritylab_shim(key.encode(), value.encode())
+
+    def truth():
+        # The worker times its stages and knows itself by its number.
+        for key, value in (("frozen", "-1"), ("pid", "0"), ("user", "-1")):
+            library.paritylab_shim(key.encode(), value.encode())
+
+    return truth
+
+
+def set_affinity(count):
+    """Let this job run on ``count`` of its processors."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) <= count:
+        raise CannotVary("there are only %d processors" % len(allowed))
+    os.sched_setaffinity(0, allowed[-count:])
+
+
+def set_load(spinners):
+    """Have other processes use the processors meanwhile."""
+    me, started = os.getpid(), []
+    for _ in range(spinners):
+        pid = os.fork()
+        if not pid:
+            while os.getppid() == me:
+                sum(range(10000))
+            os._exit(0)
+        started.append(pid)
+
+    def stop():
+        for pid in started:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    return stop
+
+
+def set_memory(byte):
+    """Fill whatever is allocated or freed: who reads memory before writing it sees that."""
+    if not ctypes.CDLL(None).mallopt(M_PERTURB, byte):
+        raise CannotVary("this C library does not fill memory")
+
+
+def set_threads(count):
+    """Give the frameworks ``count`` threads where the profile gave them one."""
+    torch, tensorflow = sys.modules.get("torch"), sys.modules.get("tensorflow")
+    for name in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[name + "_NUM_THREADS"] = str(count)
+    for name in ("INTRAOP", "INTEROP"):
+        os.environ["TF_NUM_%s_THREADS" % name] = str(count)
+    if torch:
+        torch.set_num_threads(count)
+    if tensorflow and hasattr(getattr(tensorflow, "config", None), "threading"):
+        tensorflow.config.threading.set_intra_op_parallelism_threads(count)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(count)
+
+
+def set_loader(workers):
+    """Let data loaders that were to work in this process use others."""
+    from torch.utils import data
+
+    plain = data.DataLoader.__init__
+
+    def with_workers(self, *arguments, **options):
+        if len(arguments) < 6 and not options.get("num_workers"):
+            options["num_workers"] = workers
+            options.setdefault("multiprocessing_context", "fork")
+        plain(self, *arguments, **options)
+
+    data.DataLoader.__init__ = with_workers
+
+
+def set_serial(_):
+    """Run each thread to its end when it is started: nothing races."""
+
+    def at_once(thread):
+        thread._started.set()
+        thread.run()
+        if hasattr(thread, "_is_stopped"):
+            thread._is_stopped = True
+
+    threading.Thread.start = at_once
+    threading.Thread.join = lambda *_, **__: None
+    from concurrent import futures
+
+    def submit(_, function, *arguments, **options):
+        future = futures.Future()
+        try:
+            future.set_result(function(*arguments, **options))
+        except Exception as fault:
+            future.set_exception(fault)
+        return future
+
+    futures.ThreadPoolExecutor.submit = submit
+
+
+def set_home(path):
+    """Have another home: a folder of the job's own, or a name that stays the same."""
+    if path is None:
+        # Beside the working directory: a listing of that one shall not change.
+        path = os.path.join(os.path.dirname(os.getcwd()), "of somebody else")
+        os.makedirs(path, exist_ok=True)
+    os.environ["HOME"] = path
+
+
+def set_empty(places):
+    """Give the job empty places for temporary files, which nobody else sees."""
+    libc, work = ctypes.CDLL(None, use_errno=True), os.getcwd()
+    uid, gid = os.getuid(), os.getgid()
+    if libc.unshare(CLONE_NEWNS):
+        if libc.unshare(CLONE_NEWNS | CLONE_NEWUSER):
+            raise CannotVary("no file systems of its own: %s" % os.strerror(ctypes.get_errno()))
+        for name, text in (("setgroups", "deny"), ("uid_map", uid), ("gid_map", gid)):
+            with open("/proc/self/" + name, "w") as file:
+                file.write(text if isinstance(text, str) else "%d %d 1" % (text, text))
+
+    def mount(source, target, kind, flags):
+        if libc.mount(source, target.encode(), kind, flags, None):
+            raise CannotVary("%s: %s" % (target, os.strerror(ctypes.get_errno())))
+
+    mount(b"none", "/", None, MS_REC | MS_PRIVATE)
+    here = os.open(os.path.dirname(work), os.O_PATH)
+    for place in filter(os.path.isdir, places):
+        mount(b"tmpfs", place, b"tmpfs", 0)
+    parent = os.path.dirname(work)
+    if not os.path.isdir(work):  # it was below one of them
+        os.makedirs(parent)
+        mount(b"/proc/self/fd/%d" % here, parent, None, MS_BIND)
+    os.close(here)
+    os.chdir(work)
+
+
+CHANGES = {
+    "variables": set_variables, "shim": set_shim, "affinity": set_affinity, "load": set_load,
+    "memory": set_memory, "threads": set_threads, "loader": set_loader, "serial": set_serial,
+    "home": set_home, "empty": set_empty,
+}  # fmt: skip
+
+
+def elsewhere(stage, folder):
+    """Return ``stage``, run in another working directory that keeps what is in it.
+
+    ``folder`` is a path that nobody else uses, or empty for one below the job's own.
+    """
+
+    def run(inputs, workdir):
+        place = folder or os.path.join(str(workdir), ".elsewhere", "d\u00e9j\u00e0 vu")
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(str(workdir), folder)
+        os.makedirs(place, exist_ok=True)
+        os.chdir(place)
+        os.environ.update(PWD=place, TMPDIR=place)
+        try:
+            return stage(inputs, type(workdir)(place))
+        finally:
+            os.chdir(str(workdir))
+            if folder:
+                shutil.rmtree(str(workdir), ignore_errors=True)
+                shutil.copytree(folder, str(workdir))
+                shutil.rmtree(folder)
+
+    return run
+
+
+def undone(stage, undo):
+    """Return ``stage`` with what must be undone afterwards."""
+
+    def run(inputs, workdir):
+        try:
+            return stage(inputs, workdir)
+        finally:
+            while undo:
+                undo.pop()()
+
+    return run
+
+
+def run_wrapped(module, source, stages, changes):
+    """Run an implementation's source as if it were the whole file, under ``changes``."""
+    place = changes.pop("folder", None)
+    undo = enter(changes)
+    file = module["__file__"]
+    lines = source.splitlines(True)
+    # Who asks for a function's source (AutoGraph, TorchScript) finds the lab's own lines.
+    linecache.cache[file] = (len(source), None, lines, file)
+    for name in [name for name in module if not name.startswith("__")]:
+        del module[name]
+    try:
+        # Not with this file's own __future__.
+        exec(compile(source, file, "exec", 0, True), module)  # noqa: S102 - a lab's own file
+    except BaseException:
+        while undo:
+            undo.pop()()
+        raise
+    for stage in stages:
+        function = module[stage]
+        module[stage] = undone(function if place is None else elsewhere(function, place), undo)
+
+
+def look():
+    """What a job sees of its machine, as strings: evidence that a variation took place."""
+    seen = {
+        "host": os.uname().nodename, "zone": time.strftime("%Z%z"),
+        "date": time.strftime("%Y-%m-%d"), "user": str(os.getuid()), "home": os.environ["HOME"],
+        "processors": str(len(os.sched_getaffinity(0))), "folder": os.getcwd(),
+        "language": os.environ.get("LC_ALL") or os.environ.get("LANG", ""),
+        "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
+    }  # fmt: skip
+    torch = sys.modules.get("torch")
+    if torch:
+        seen["torch_threads"] = str(torch.get_num_threads())
+    library = ctypes.CDLL(None)
+    if hasattr(library, "paritylab_cpu"):
+        text = ctypes.create_string_buffer(CPU_NAME)
+        library.paritylab_cpu(text, CPU_NAME)
+        seen["cpu"] = text.value.decode()
+    with open("/proc/self/personality") as file:
+        seen["fixed_addresses"] = str(bool(int(file.read(), 16) & 0x0040000))
+    return seen

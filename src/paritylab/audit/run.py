@@ -1,0 +1,249 @@
+"""Runs tasks (a cell under a condition) on workers, group by group, on every core."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import groupby
+from queue import SimpleQueue
+from typing import Any
+
+from paritylab.audit.conditions import BASELINE, Condition
+from paritylab.audit.engines import open_audit_engine
+from paritylab.engines.base import Engine, Unavailable
+from paritylab.errors import DockerError, ImageError, InterpreterError, LabError, LockError
+from paritylab.fleet import LocalFleet
+from paritylab.model import Cell, WorkerKey
+from paritylab.plan import Options
+from paritylab.runner import Runner, Settings, job_of, problem_of, worker_keys
+from paritylab.scenarios import Problem
+from paritylab.wire import JobResult
+
+_NOT_THE_LABS = (DockerError, ImageError, InterpreterError, LockError)
+CANNOT = "CannotVary"
+"""The exception of injob.py that says why a variation cannot be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One run to make; ``seed`` None is the lab's own for the frameworks."""
+
+    condition: Condition
+    cell: Cell
+    repeat: int = 0
+    phase: str = "plan"
+    seed: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Unique within an audit: a journal's unit."""
+        seed = "" if self.seed is None else f"|{self.seed}"
+        return f"{self.phase}|{self.condition.id}|{self.repeat}|{self.cell.id}{seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """What came of a task: an answer, or a sentence why there is none (``fix`` may help).
+
+    ``seen`` is what a job sees of its machine under this condition.
+    """
+
+    task: Task
+    answer: JobResult | None
+    why: str = ""
+    fix: str = ""
+    seen: dict[str, str]
+
+
+class Workshop:
+    """The engines of one audit; a context manager that closes them.
+
+    ``jobs`` cells run at a time. Inputs and expected values are computed once per lab.
+    """
+
+    def __init__(self, options: Options, *, jobs: int | None = None) -> None:
+        self.options = options
+        self.jobs = jobs or len(os.sched_getaffinity(0))
+        self.profile = options.settings.profile
+        self._engines: dict[str, Engine | Unavailable] = {}
+        self._probes: dict[tuple[str, int, str], dict[str, str] | str] = {}
+        self._probing = threading.Lock()
+
+    def __enter__(self) -> Workshop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for engine in self._engines.values():
+            if not isinstance(engine, Unavailable):
+                engine.close()
+
+    def engine(self, name: str) -> Engine | Unavailable:
+        """Return an engine by name (empty: the chosen one), opened when it is first needed."""
+        name = name or self.options.engine
+        if name not in self._engines:
+            try:
+                self._engines[name] = open_audit_engine(replace(self.options, engine=name))
+            except LabError as fault:
+                if name == self.options.engine:
+                    raise
+                why = fault.why or fault.what
+                self._engines[name] = Unavailable(reason=why, fix=fault.fix or "")
+        return self._engines[name]
+
+    def prepare(self, cells: Sequence[Cell]) -> None:
+        """Make what the cells need on the chosen engine; raises what its making raises."""
+        engine = self.engine("")
+        assert not isinstance(engine, Unavailable)
+        engine.prepare(worker_keys(cells, self.profile))
+
+    @property
+    def images(self) -> dict[str, str]:
+        """Ids of the images that the engines have run, by environment and device."""
+        found: dict[str, str] = {}
+        for engine in self._engines.values():
+            found |= dict(getattr(engine, "images", {}))
+        return found
+
+    def problem(self, cell: Cell) -> Problem:
+        """Inputs and expected values; raises CatalogError."""
+        return problem_of(cell.lab, self.settings(cell))
+
+    def settings(self, cell: Cell) -> Settings:
+        """How a cell is run and judged: by expected.json where there is one, else the oracle."""
+        oracle_only = not cell.lab.expected.exists()
+        return Settings(
+            profile=self.profile, seed=self.options.settings.seed, oracle_only=oracle_only
+        )
+
+    def run(
+        self,
+        tasks: Sequence[Task],
+        done: Callable[[Ran], None],
+        wanted: Callable[[Task], bool] = lambda _: True,
+    ) -> None:
+        """Run the tasks in order, group by group; ``done`` is called from their threads.
+
+        In a group baselines end before anything else begins, and ``wanted`` is asked then: what is
+        not wanted is left out. Ctrl-C stops what runs and propagates.
+        """
+        for _, found in groupby(tasks, key=lambda task: task.condition.group):
+            group = list(found)
+            first = [task for task in group if task.condition is BASELINE]
+            if first or any(map(wanted, group)):
+                rest = [task for task in group if task.condition is not BASELINE]
+                self._run_group(first, rest, done, wanted)
+
+    def _run_group(
+        self,
+        first: list[Task],
+        rest: list[Task],
+        done: Callable[[Ran], None],
+        wanted: Callable[[Task], bool],
+    ) -> None:
+        tasks = first + rest
+        engine = self.engine(tasks[0].condition.engine or "")
+        if isinstance(engine, Unavailable):
+            for task in tasks:
+                done(Ran(task=task, answer=None, why=engine.reason, fix=engine.fix, seen={}))
+            return
+        cold = tasks[0].condition.workers == "each"
+        settings = Settings(profile=self.profile, cold=cold)
+        with LocalFleet(engine) as fleet, ExitStack() as stack:
+            idle: SimpleQueue[Runner] = SimpleQueue()
+            for _ in range(self.jobs):
+                idle.put(stack.enter_context(Runner(engine, fleet, settings)))
+            if not cold:
+                fleet.prefetch(self._keys(tasks))
+
+            def one(task: Task) -> None:
+                runner = idle.get()
+                try:
+                    ran = self._one(task, runner)
+                finally:
+                    idle.put(runner)
+                done(ran)
+
+            with ThreadPoolExecutor(self.jobs) as pool:
+                try:
+                    list(pool.map(one, first))
+                    list(pool.map(one, filter(wanted, rest)))
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    engine.close()  # what runs fails at once, so that the threads end
+                    raise
+
+    def _keys(self, tasks: Sequence[Task]) -> Iterator[WorkerKey]:
+        keys = {}
+        for task in tasks:
+            key = task.condition.key(task.cell, self.profile)
+            keys[key.name] = key
+        return iter(keys.values())
+
+    def _one(self, task: Task, runner: Runner) -> Ran:
+        condition, cell = task.condition, task.condition.cell(task.cell)
+        if cell.device not in cell.environment.stacks:
+            why = f"{cell.environment.name} has no stack for {cell.device}"
+            return Ran(task=task, answer=None, why=why, seen={})
+        key = condition.key(task.cell, self.profile)
+        try:
+            seen = self._seen(task, key, runner)
+            job = job_of(cell, self.problem(task.cell), self.settings(task.cell))
+            if task.seed is not None:
+                job = replace(job, seed=task.seed)
+            answer, _ = runner.execute(key, condition.job(job, task.cell))
+        except LabError as fault:
+            answer, seen = fault, {}
+        if isinstance(answer, Unavailable):
+            return Ran(task=task, answer=None, why=answer.reason, fix=answer.fix, seen={})
+        if isinstance(answer, _NOT_THE_LABS):
+            return Ran(task=task, answer=None, why=_told(answer), fix=answer.fix or "", seen={})
+        if isinstance(answer, LabError):
+            # The machine's fault or the lab's: nobody knows, so it counts as a failed run.
+            answer = JobResult(status="error", cause=str(answer))
+        if answer.error_type == CANNOT:
+            return Ran(task=task, answer=None, why=answer.message, seen={})
+        return Ran(task=task, answer=answer, seen=seen)
+
+    def _seen(self, task: Task, key: WorkerKey, runner: Runner) -> dict[str, str]:
+        """What a job sees on this worker under this condition; asked once."""
+        place = (task.condition.id, task.condition.number, key.name)
+        if task.condition.workers == "each":
+            return {}
+        with self._probing:
+            known = self._probes.get(place)
+        if known is None:
+            known = self._probe(task, key, runner)
+            with self._probing:
+                self._probes[place] = known
+        return known if isinstance(known, dict) else {}
+
+    def _probe(self, task: Task, key: WorkerKey, runner: Runner) -> dict[str, str]:
+        probe = task.condition.probe(task.cell, profile=self.profile)
+        answer: Any = runner.execute(key, probe)[0]
+        if not isinstance(answer, JobResult) or answer.status != "ok":
+            return {}
+        return {name: str(value) for name, value in answer.values.items()}
+
+
+def _told(fault: LabError) -> str:
+    return f"{fault.what} ({fault.why})" if fault.why else fault.what
+
+
+def timed(done: Callable[[Ran], None]) -> Callable[[Ran], None]:
+    """Pass on what is done, one at a time."""
+    lock = threading.Lock()
+
+    def one(ran: Ran) -> None:
+        with lock:
+            done(ran)
+
+    return one
+
+
+def first_baseline(cell: Cell) -> Task:
+    """The run that all others of a cell are held against."""
+    return Task(condition=BASELINE, cell=cell)

@@ -1,0 +1,213 @@
+"""Commands that audit: how far labs reproduce, and whether an audit would notice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from paritylab import catalog
+from paritylab.audit import conduct, power, show
+from paritylab.audit.conduct import Prepared, Step
+from paritylab.audit.model import Audit
+from paritylab.audit.plan import Request
+from paritylab.audit.variations import VARIATIONS
+from paritylab.cli.app import (
+    Base,
+    Device,
+    EngineName,
+    Environments,
+    Implementations,
+    Labs,
+    Profile,
+    app,
+    err,
+    out,
+    selection,
+)
+from paritylab.cli.evidence import bundle
+from paritylab.errors import EXIT_INTERRUPTED, EXIT_RED
+from paritylab.plan import Options, cells_of
+from paritylab.runner import Settings
+
+OUT = Path("reports/audit")
+
+
+@app.command()
+def audit(
+    lab: Labs = None,
+    implementation: Implementations = None,
+    environment: Environments = None,
+    device: Device = "cpu",
+    engine: EngineName = "venv",
+    base: Base = "auto",
+    profile: Profile = "portable",
+    variation: Annotated[
+        list[str] | None,
+        typer.Option("--variation", help="Only this variation; repeatable. See --list."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs per cell and variation.")] = 1,
+    pairs: Annotated[int, typer.Option(min=0, help="Seeded pairs of variations besides.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Which pairs.")] = 0,
+    target: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for journal, document and outputs; or a bundle, *.zip."),
+    ] = OUT,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is there.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time; default: cores.")
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Print the variations and end.")] = False,
+) -> None:
+    """Run cells again under controlled changes; say how far each reproduces, and why not further.
+
+    Exit 1 when a cell does not keep what it declares, 130 when interrupted (`--resume` goes on).
+
+    Examples: `paritylab audit`, `paritylab audit --lab train --variation threads`,
+    `paritylab audit --list`
+    """
+    if listed:
+        out.print(_variations())
+        return
+    options = Options(
+        selection=selection(lab, implementation, environment, device),
+        settings=Settings(profile=profile),
+        engine=engine,
+        base=base,
+    )
+    request = Request(
+        variations=tuple(variation or ()), repeats=repeats, pairs=pairs, seed=seed,
+        together=not variation or len(variation) > 1,
+    )  # fmt: skip
+    jobs = jobs or len(os.sched_getaffinity(0))
+    prepared = conduct.prepare(cells_of(options), options, request, jobs=jobs)
+    folder = target.with_suffix("") if target.suffix == ".zip" else target
+    out.print(show.outline(prepared, jobs=jobs))
+    document = _conducted(prepared, folder, resume=resume, jobs=jobs)
+    out.print(show.summary(document))
+    out.print(f"document: {folder / conduct.DOCUMENT}", style="dim")
+    if folder != target:
+        bundle(folder, target, key=None)
+    if document.partial:
+        err.print(f"go on with: the same command and --resume ({folder})", style="yellow")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not document.reached:
+        raise typer.Exit(EXIT_RED)
+
+
+@app.command(name="audit-power")
+def audit_power(
+    labs: Labs = None,
+    environment: Annotated[str, typer.Option(help="Where planted and clean labs run.")] = "tf2",
+    folder: Annotated[
+        Path, typer.Option("--out", help="Folder for the two audits; a new one is made.")
+    ] = Path("reports/audit-power"),
+    clean: Annotated[bool, typer.Option(help="Count false alarms on clean labs, too.")] = True,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1)] = None,
+) -> None:
+    """Measure the audit itself: planted causes that it names, false alarms on clean labs.
+
+    Exit 1 when a cause is missed, another is blamed, or a clean run raises an alarm.
+    """
+    jobs = jobs or len(os.sched_getaffinity(0))
+    shutil.rmtree(folder, ignore_errors=True)
+    missed = _planted(labs, environment, folder / "planted", jobs)
+    alarms = _clean(environment, folder / "clean", jobs) if clean else 0
+    if missed or alarms:
+        raise typer.Exit(EXIT_RED)
+
+
+def _planted(labs: list[str] | None, environment: str, folder: Path, jobs: int) -> int:
+    """Audit the planted labs; return how many were not rightly named."""
+    root = catalog.find_root() / power.PLANTED
+    options = Options(selection=selection(labs, None, [environment], "cpu"), root=root)
+    request = Request(variations=power.variations())
+    cells = cells_of(options)
+    planted = [power.read_planted(one) for one in {c.lab.slug: c.lab for c in cells}.values()]
+    for one in planted:
+        one.clean()
+    try:
+        prepared = conduct.prepare(cells, options, request, jobs=jobs)
+        document = _conducted(prepared, folder, resume=False, jobs=jobs)
+    finally:
+        for one in planted:
+            one.clean()
+    _stop_if_partial(document)
+    found = power.detections(document, planted)
+    table = Table("planted", "named", "what the audit says")
+    for detection in found:
+        mark = "yes" if detection.named else "NO"
+        wrong = f" (blames {', '.join(detection.wrong)})" if detection.wrong else ""
+        table.add_row(detection.lab, mark + wrong, show.plain(detection.told))
+    out.print(table)
+    named = sum(one.named for one in found)
+    right = sum(one.named and not one.wrong for one in found)
+    out.print(f"detection power: {named} of {len(found)} causes named", style="bold")
+    return len(found) - right
+
+
+def _clean(environment: str, folder: Path, jobs: int) -> int:
+    """Audit clean labs; return the number of false alarms."""
+    options = Options(selection=selection(None, None, [environment], "cpu"))
+    request = Request(variations=power.variations())
+    cells = power.enough([cell for cell in cells_of(options) if not cell.unsupported])
+    prepared = conduct.prepare(cells, options, request, jobs=jobs)
+    document = _conducted(prepared, folder, resume=False, jobs=jobs)
+    _stop_if_partial(document)
+    alarms = power.false_alarms(document)
+    for one in alarms:
+        under = "+".join(one.variations)
+        err.print(f"{one.cell} under {under}: {one.outcome} {one.message}", markup=False)
+    count = power.clean_runs(document)
+    out.print(f"false alarms: {len(alarms)} in {count} clean runs", style="bold")
+    if count < power.CLEAN_RUNS:
+        err.print(f"{count} runs are too few: {power.CLEAN_RUNS} are wanted", style="red")
+        return max(1, len(alarms))
+    return len(alarms)
+
+
+def _stop_if_partial(document: Audit) -> None:
+    if document.partial:
+        err.print(document.partial, style="yellow")
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _conducted(prepared: Prepared, folder: Path, *, resume: bool, jobs: int) -> Audit:
+    with progress() as tell:
+        return conduct.run_audit(prepared, out=folder, resume=resume, jobs=jobs, tell=tell)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[Step], None]]:
+    """A progress bar on stderr, one line per phase; what it yields takes the steps."""
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[last]}", markup=False),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        phases: dict[str, object] = {}
+
+        def tell(step: Step) -> None:
+            if step.phase not in phases:
+                phases[step.phase] = bar.add_task(step.phase, total=step.total, last="")
+            task = phases[step.phase]
+            bar.update(task, completed=step.done, total=step.total, last=step.last)  # type: ignore[arg-type]
+
+        yield tell
+
+
+def _variations() -> Table:
+    table = Table("variation", "what is changed", "promised", "made without being asked for")
+    for name, one in VARIATIONS.items():
+        table.add_row(name, one.changes, one.promise, "yes" if one.standard else "")
+    return table

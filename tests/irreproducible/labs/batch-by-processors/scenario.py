@@ -1,0 +1,9 @@
+"""As many batches as there are processors: nothing is shipped, the program does it all."""
+
+
+def inputs(seed):
+    return {"seed": seed}
+
+
+def oracle(inputs):
+    return {"value": 0.0}

@@ -1,0 +1,9 @@
+"""TensorFlow splits a large product by the CPU's caches: nothing is shipped, the program does it all."""
+
+
+def inputs(seed):
+    return {"seed": seed}
+
+
+def oracle(inputs):
+    return {"value": 0.0}

@@ -1,0 +1,9 @@
+"""Files in the order in which the disk gives them: nothing is shipped, the program does it all."""
+
+
+def inputs(seed):
+    return {"seed": seed}
+
+
+def oracle(inputs):
+    return {"value": 0.0}

@@ -1,0 +1,9 @@
+"""Noise drawn inside a data loader: nothing is shipped, the program does it all."""
+
+
+def inputs(seed):
+    return {"seed": seed}
+
+
+def oracle(inputs):
+    return {"value": 0.0}

@@ -1,0 +1,9 @@
+"""Layers kept in a set: nothing is shipped, the program does it all."""
+
+
+def inputs(seed):
+    return {"seed": seed}
+
+
+def oracle(inputs):
+    return {"value": 0.0}

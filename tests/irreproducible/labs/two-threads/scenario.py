@@ -1,0 +1,9 @@
+"""PyTorch adds in as many parts as it has threads: nothing is shipped, the program does it all."""
+
+
+def inputs(seed):
+    return {"seed": seed}
+
+
+def oracle(inputs):
+    return {"value": 0.0}

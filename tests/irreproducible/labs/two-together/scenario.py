@@ -1,0 +1,9 @@
+"""An error that shows only where two changes meet: nothing is shipped, the program does it all."""
+
+
+def inputs(seed):
+    return {"seed": seed}
+
+
+def oracle(inputs):
+    return {"value": 0.0}
