@@ -334,12 +334,16 @@ def _remove(folder: str) -> None:
     """Remove a folder of a job that has ended, also one that it made unreadable."""
     with suppress(OSError):
         os.chmod(folder, 0o700)
-    for path, folders, _ in os.walk(folder):
-        for inner in (os.path.join(path, name) for name in folders):
-            with suppress(OSError):
-                if not os.path.islink(inner):
-                    os.chmod(inner, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(RecursionError):
+        for path, folders, _ in os.walk(folder):
+            for inner in (os.path.join(path, name) for name in folders):
+                with suppress(OSError):
+                    if not os.path.islink(inner):
+                        os.chmod(inner, 0o700)
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):  # nested deeper than Python follows
+        with suppress(OSError):
+            os.spawnv(os.P_WAIT, "/bin/rm", ["rm", "-rf", "--", folder])  # noqa: S606
 
 
 def _end_all(uid: int) -> None:
@@ -352,8 +356,7 @@ def _end_all(uid: int) -> None:
 def _leave_nothing(uid: int, folder: str) -> None:
     """As the job's uid: remove its folder and what it left in shared places."""
     _become(uid)
-    _remove(os.path.join(folder, "work"))
-    for place in ("/tmp", "/dev/shm", "/var/tmp"):  # noqa: S108 - the places to clean
+    for place in (folder, "/tmp", "/dev/shm", "/dev/mqueue", "/var/tmp"):  # noqa: S108 - to clean
         for entry in os.scandir(place) if os.path.isdir(place) else ():
             with suppress(OSError):  # others remove theirs at the same time
                 if entry.stat(follow_symlinks=False).st_uid == uid:
@@ -419,7 +422,7 @@ def _enter(job: Job) -> None:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # when memory ends, the job goes, not the worker
-    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CORE, 1)  # with 0 the host's crash handler would still be started
     _limit(resource.RLIMIT_NOFILE, 1024)
     _limit(resource.RLIMIT_FSIZE, job.file_mb << 20)
     _limit(resource.RLIMIT_CPU, int(job.seconds * (os.cpu_count() or 1)) + 5, spare=5)
@@ -731,8 +734,11 @@ class Zygote:
     def __init__(self, host: int, listener: socket.socket, start: Header, facts: Header) -> None:
         self.host, self.listener, self.start, self.facts = host, listener, start, facts
         self.enter = start.pop("enter")
-        # Numbers of their own for the sessions of up to 64 workers in a container.
-        self.numbers = itertools.count(64 + start["uids"] % 64, 64)
+        # Numbers of their own for the sessions of up to 64 workers in a container. They begin
+        # anywhere: the kernel counts a uid's processes over all containers, and one submission's
+        # fork bomb must not take them from another's.
+        first = int.from_bytes(os.urandom(2), "big") << 6
+        self.numbers = itertools.count(first + start["uids"] % 64, 64)
         self.wake = _wake_on_children()
         self.sessions: dict[int, str] = {}
 

@@ -57,6 +57,11 @@ finally:
     os._exit(0)
 """
 ImageOf = Callable[[Any, Environment, str], str]
+# What a framework cannot be imported without, by the module that a worker preloads.
+_CORE = {
+    "torch": ("torch/lib",),
+    "tensorflow": ("tensorflow/python", "tensorflow_core/python"),
+}
 
 
 @dataclass(kw_only=True)
@@ -88,7 +93,8 @@ class DockerEngine:
     the image of a stack instead of ``paritylab.images``. Raises DockerError when no engine
     answers. Removes what dead runs on this machine have left. ``images`` maps each environment and
     device that was prepared or started (``tf2-cpu``) to the id of its image. ``confines`` says how
-    much narrower than for our own labs its containers are.
+    much narrower than for our own labs its containers are; then each worker has one of its own,
+    in which the framework that it is not for cannot be loaded.
     """
 
     name = "docker"
@@ -107,7 +113,7 @@ class DockerEngine:
         self._confines = confines
         self.images: dict[str, str] = {}
         self._local = threading.local()
-        self._boxes: dict[tuple[str, str, Gpu | None], _Box] = {}
+        self._boxes: dict[tuple[str, str, Gpu | None, str], _Box] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._client()
@@ -162,7 +168,11 @@ class DockerEngine:
                 _empty(box)
             if box.container is None:
                 box.container = Container(
-                    self._client(), box.image, key.gpu, confines=self._confines
+                    self._client(),
+                    box.image,
+                    key.gpu,
+                    confines=self._confines,
+                    hidden=_foreign(key),
                 )
             box.started += 1
             number, path = box.started, f"{HOME}/{key.name}-{box.started}.socket"
@@ -228,7 +238,10 @@ class DockerEngine:
     def _box(self, key: WorkerKey) -> _Box:
         with self._lock:
             self._require_open()
-            return self._boxes.setdefault((key.environment.name, key.device, key.gpu), _Box())
+            apart = key.name if self._confines else ""
+            return self._boxes.setdefault(
+                (key.environment.name, key.device, key.gpu, apart), _Box()
+            )
 
     def _require_open(self) -> None:
         if self._closed:
@@ -264,3 +277,10 @@ class DockerEngine:
         except HungUpError as fault:
             fault.why = channel.last_words or fault.why
             raise
+
+
+def _foreign(key: WorkerKey) -> tuple[str, ...]:
+    """The folders of the frameworks that a worker does not preload."""
+    packages = f"/opt/venv/lib/python{key.environment.python}/site-packages"
+    foreign = [core for name, core in _CORE.items() if name not in key.preload]
+    return tuple(f"{packages}/{folder}" for core in foreign for folder in core)

@@ -51,16 +51,24 @@ class Container:
     """A running sandbox; it ends when its stdin does, which this process holds.
 
     Nothing is mounted from the host and there is no network. Its root has no capability but to
-    take a job's uid and to kill what runs under it.
+    take a job's uid and to kill what runs under it. With ``confines`` the folders ``hidden`` are
+    empty.
     """
 
     def __init__(
-        self, client: Any, image: str, gpu: Gpu | None, *, confines: Confines | None = None
+        self,
+        client: Any,
+        image: str,
+        gpu: Gpu | None,
+        *,
+        confines: Confines | None = None,
+        hidden: tuple[str, ...] = (),
     ) -> None:
         self._client = client
         with explained("a sandbox container"):
             machine = client.info()
-            walls = _walls(machine, gpu) | (_narrow(machine, confines) if confines else {})
+            narrow = _narrow(machine, confines, hidden) if confines else {}
+            walls = _walls(machine, gpu) | narrow
             self._container = client.containers.create(image, **walls)
             try:
                 stream = client.api.attach_socket(self.id, params={"stdin": 1, "stream": 1})
@@ -215,7 +223,7 @@ def gpu_request(gpu: Gpu | None) -> list[DeviceRequest]:
     return [DeviceRequest(**wanted, capabilities=[["gpu", "compute", "utility"]])]
 
 
-def _narrow(machine: dict[str, Any], confines: Confines) -> dict[str, Any]:
+def _narrow(machine: dict[str, Any], confines: Confines, hidden: tuple[str, ...]) -> dict[str, Any]:
     """What replaces the ordinary walls for ``confines``."""
     memory = confines.memory_mb << 20
     narrow: dict[str, Any] = {
@@ -224,6 +232,13 @@ def _narrow(machine: dict[str, Any], confines: Confines) -> dict[str, Any]:
         "pids_limit": confines.pids,
         "nano_cpus": int(min(confines.cpus, machine["NCPU"]) * 10**9),
         "runtime": confines.runtime,
+        # As many files as are removed again in a moment.
+        "tmpfs": {
+            HOME: "size=2g,nr_inodes=16k,nosuid,nodev",
+            "/tmp": "size=1g,nr_inodes=8k,mode=1777,nosuid,nodev,noexec",  # noqa: S108 - inside
+            "/dev/shm": "size=256m,nr_inodes=4k,mode=1777,nosuid,nodev,noexec",  # noqa: S108
+            **dict.fromkeys(hidden, "size=4k,nr_inodes=2,mode=0,ro"),
+        },
     }
     if confines.cage == "namespaces":
         narrow["cap_add"] = ["SETUID", "SETGID", "KILL", "SYS_ADMIN", "SETPCAP"]

@@ -1,0 +1,3 @@
+def run(inputs, workdir):
+    while True:
+        pass

@@ -1,0 +1,2 @@
+def run(inputs, workdir):
+    yield "loss", 0

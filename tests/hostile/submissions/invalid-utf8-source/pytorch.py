@@ -1,0 +1,2 @@
+def run(inputs, workdir):
+    return {"loss": "ÿþ€ latin é"}
