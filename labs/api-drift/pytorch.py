@@ -48,7 +48,7 @@ PROBES = {
         assert "in_features=10" in str(net)""",
     "a product of two tensors": """
         product = torch.tensor([2.0, 3.0]) * torch.tensor([4.0, 5.0])
-        assert str(product) == "tensor([ 8., 15.])" """,
+        assert str(product).startswith("tensor([ 8., 15.]")""",
 }
 
 

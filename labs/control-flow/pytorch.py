@@ -69,9 +69,9 @@ def run(inputs, workdir):
         trees.append([score, torch.tensor(depth), *gradients])
 
     # Results
-    columns = [torch.stack(c).detach().numpy() for c in zip(*rows)]
+    columns = [torch.stack(c).numpy(force=True) for c in zip(*rows)]
     iterations, first, y, in_a, in_p, in_q = columns
-    columns = [torch.stack(c).detach().numpy() for c in zip(*trees)]
+    columns = [torch.stack(c).numpy(force=True) for c in zip(*trees)]
     score, depth, in_left, in_right = columns
     return {
         "iterations": iterations,  # [6]

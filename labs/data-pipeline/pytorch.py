@@ -27,6 +27,10 @@ def ids_of(stream):
 
 
 def run(inputs, workdir):
+    # Device: loaders work on the CPU, in processes of their own
+    if hasattr(torch, "set_default_device"):
+        torch.set_default_device("cpu")
+
     # Source: written once, in the order of the rows
     path = os.path.join(workdir, "rows.npy")
     np.save(path, inputs["x"])  # [60, 10]

@@ -108,17 +108,19 @@ def run(inputs, workdir):
     forward_step, forward_operation, _ = detect(inputs, Log())
     backward_step, backward_operation, backward_loss = detect(inputs, Length())
 
+    gradient = torch.stack(gradients)  # [6, 8, 20]
+
     # Results
     return {
-        "loss": torch.stack(losses).numpy(),  # [6]
-        "hidden": torch.stack(hidden).numpy(),  # [6, 8, 20]
-        "hidden_gradient": torch.stack(gradients).numpy(),  # [6, 8, 20]
-        "dead": torch.stack(dead).numpy(),  # [6]
+        "loss": torch.stack(losses).numpy(force=True),  # [6]
+        "hidden": torch.stack(hidden).numpy(force=True),  # [6, 8, 20]
+        "hidden_gradient": gradient.numpy(force=True),  # [6, 8, 20]
+        "dead": torch.stack(dead).numpy(force=True),  # [6]
         "printed": "\n".join(s for s in lines if s.startswith("fc1:")),
         "unused": sum(s.startswith("unused:") for s in lines),
         "forward_step": forward_step,
         "forward_operation": forward_operation,
         "backward_step": backward_step,
-        "backward_loss": backward_loss.numpy(),  # []
+        "backward_loss": backward_loss.numpy(force=True),  # []
         "backward_operation": backward_operation,
     }

@@ -74,14 +74,14 @@ def run(inputs, workdir):
 
     # Results
     return {
-        "operator": operator.numpy(),  # [34, 34]
-        "loss": torch.stack(losses).numpy(),  # [40]
-        "w1": net.conv1.lin.weight.detach().numpy().T,  # [34, 4]
-        "b1": net.conv1.bias.detach().numpy(),  # [4]
-        "w2": net.conv2.lin.weight.detach().numpy().T,  # [4, 2]
-        "b2": net.conv2.bias.detach().numpy(),  # [2]
-        "hidden": hidden.numpy(),  # [34, 4]
-        "logits": logits.numpy(),  # [34, 2]
-        "club": logits.argmax(dim=1).numpy(),  # [34]
-        "renumbered": renumbered.numpy(),  # [34, 2]
+        "operator": operator.numpy(force=True),  # [34, 34]
+        "loss": torch.stack(losses).numpy(force=True),  # [40]
+        "w1": net.conv1.lin.weight.numpy(force=True).T,  # [34, 4]
+        "b1": net.conv1.bias.numpy(force=True),  # [4]
+        "w2": net.conv2.lin.weight.numpy(force=True).T,  # [4, 2]
+        "b2": net.conv2.bias.numpy(force=True),  # [2]
+        "hidden": hidden.numpy(force=True),  # [34, 4]
+        "logits": logits.numpy(force=True),  # [34, 2]
+        "club": logits.argmax(dim=1).numpy(force=True),  # [34]
+        "renumbered": renumbered.numpy(force=True),  # [34, 2]
     }

@@ -89,7 +89,7 @@ def run(inputs, workdir):
     record = Record()
     best = ModelCheckpoint(workdir, "{epoch}", monitor="valid_loss")
     trainer = Trainer(
-        accelerator="cpu",
+        accelerator=net.fc1.weight.device.type,  # where the weights are
         devices=1,
         max_epochs=len(inputs["batches"]),
         gradient_clip_val=inputs["clip"],
