@@ -98,7 +98,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except LabError as fault:
         if OPEN in config.stash:
             config.stash[OPEN].close()
-        pytest.exit(f"\n{fault}", returncode=fault.exit_code)
+        # pytest says the reason of an exit twice.
+        config.get_terminal_writer().line(f"\n{fault}\n", red=True)
+        pytest.exit("stopped before the first cell", returncode=fault.exit_code)
 
 
 def _open(config: pytest.Config) -> None:

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 from rich.progress import Progress
+from rich.table import Table
 from rich.tree import Tree
 
-from paritylab import bases, catalog, images, venvs
+from paritylab import bases, catalog, cudacheck, images, venvs
 from paritylab.cli.app import Base, Device, Environments, app, err, out
+from paritylab.cudacheck import Load, Scan
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.sandbox import sweep
-from paritylab.errors import UsageError
+from paritylab.errors import EXIT_RED, UsageError
+from paritylab.imageprobe import look_into
 from paritylab.images import ImageRow
 from paritylab.locking import lock_all
 from paritylab.model import Environment
@@ -65,6 +68,39 @@ def images_build(
         for one in _with_device(environment, device):
             found = images.ensure(client, one, device, base=base, progress=progress)
             progress.console.print(f"{one.name}-{device}: {found}", highlight=False)
+
+
+@image_commands.command("check")
+def images_check(environment: Environments = None, base: Base = "auto") -> None:
+    """Prove CUDA images without a GPU: every library that a framework asks for loads.
+
+    In both orders of import; versions are held against the lock and the frameworks' build.
+    Example: `paritylab images check --environment tf2`
+    """
+    client, red = open_client(), False
+    with Progress(console=err, transient=True) as progress, explained("checking images"):
+        for one in _with_device(environment, "cuda"):
+            image = images.ensure(client, one, "cuda", base=base, progress=progress)
+            scan, loads = look_into(client, image)
+            out.print(_library_table(one.name, scan, loads))
+            for fault in cudacheck.faults(one.stacks["cuda"], scan, loads):
+                red = True
+                err.print(f"{one.name}: {fault}", style="red", markup=False)
+    if red:
+        raise typer.Exit(EXIT_RED)
+
+
+def _library_table(name: str, scan: Scan, loads: list[Load]) -> Table:
+    built = ", ".join(f"{what} {version}" for what, version in loads[0].built.items())
+    table = Table(title=f"CUDA libraries of {name} ({built})")
+    for column in ("library", "version", "asked for by", "loads"):
+        table.add_column(column)
+    for row in cudacheck.rows(scan, loads):
+        by = cudacheck.names(row.asked_by)
+        table.add_row(row.library, row.version, by, row.fault or "yes")
+    opened = ", ".join(sorted(name for name, got in loads[0].tensorflow.items() if got))
+    table.caption = f"TensorFlow's own loader opens: {opened}"
+    return table
 
 
 @image_commands.command("list")
