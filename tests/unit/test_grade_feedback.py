@@ -127,6 +127,30 @@ def test_what_a_crash_printed_is_shown_where_nothing_was_right(grade: Grade) -> 
     assert "a warning" not in text(feedback.page(grade, Reveal.FAILED))
 
 
+def test_an_exception_is_told_once_and_its_message_only_where_prints_are() -> None:
+    """A message can hold any input: it stays hidden beside a right output; type and line do not."""
+    of = lab()
+    against = problem(of)
+    crash = answer(
+        {}, status="error", error_type="ValueError", message="y was -0.9474843",
+        traceback='Traceback\n  File "pytorch.py", line 2, in run\nValueError: y was',
+    )  # fmt: skip
+    sources = {"pytorch": "def run(inputs, workdir):\n    raise ValueError(inputs['y'])\n"}
+    alone = graded("eve", {"pytorch": crash}, of, against, sources=sources)
+    right_too = {"pytorch": crash, "tf2": answer(right(against, "tf2"))}
+    beside = graded("eve", right_too, of, against, sources=sources)
+    for grade, reveal, told in (
+        (alone, Reveal.NONE, False), (alone, Reveal.FAILED, True),
+        (beside, Reveal.FAILED, False), (beside, Reveal.ALL, True),
+    ):  # fmt: skip
+        for name, page in student_files(grade, reveal).items():
+            assert ("-0.9474843" in page) is told, (name, reveal)
+        shown = text(feedback.page(grade, reveal))
+        assert "ValueError (pytorch.py, line 2)" in shown
+        assert "raise ValueError(inputs['y'])" in shown
+    assert text(feedback.page(alone, Reveal.FAILED)).count("-0.9474843") == 1
+
+
 def test_the_page_helps_without_a_number(grade: Grade) -> None:
     """Verdict, points, words, where it parts, time, memory, notes, faults, penalty."""
     shown = text(feedback.page(grade, Reveal.NONE))

@@ -93,7 +93,7 @@ def _comment(grade: Grade, reveal: Reveal) -> str:
     wrong = [check for check in grade.checks if not check.passed or check.verdict == "forbidden"]
     lines = [
         f"{check.id}: {csvs.number(check.earned)} of {csvs.number(check.points)}. "
-        + words_of(check, reveal)
+        + words_of(check, grade, reveal)
         for check in wrong
     ]
     return "\n".join([*grade.submission.faults, *grade.submission.notes, *lines]) or "All passed."

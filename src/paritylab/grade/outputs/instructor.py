@@ -65,7 +65,7 @@ def page(
         by_student=by_student,
         seeds=sorted({seed for grade in ordered for seed in grade.seeds}),
         reveal=reveal,
-        facts={name: _said(value) for name, value in facts.items()},
+        facts={n: _said(v) for n, v in facts.items() if n not in ("seeds", "reveal")},
         link=lambda student: f"feedback/{quote(student)}.html",
         kind_of=kind_of,
     )
@@ -108,4 +108,6 @@ def _said(value: object) -> str:
         return ", ".join(f"{name}: {_said(one)}" for name, one in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_said(one) for one in value)
-    return {None: "none", True: "yes", False: "no"}.get(value, str(value))  # type: ignore[call-overload,no-any-return]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)

@@ -58,18 +58,18 @@ def gradescope(grade: Grade, reveal: Reveal) -> bytes:
             "output": "\n".join(said),
             "visibility": "visible",
             "stdout_visibility": "hidden",
-            "tests": [_test(check, reveal) for check in grade.checks],
+            "tests": [_test(check, grade, reveal) for check in grade.checks],
         }
     )
 
 
-def _test(check: Check, reveal: Reveal) -> dict[str, Any]:
+def _test(check: Check, grade: Grade, reveal: Reveal) -> dict[str, Any]:
     return {
         "name": check.id,
         "score": round(check.earned, 4),
         "max_score": round(check.points, 4),
         "status": "passed" if check.passed and check.verdict != "forbidden" else "failed",
-        "output": words_of(check, reveal),
+        "output": words_of(check, grade, reveal),
         "output_format": "text",
         "visibility": "visible",
     }

@@ -26,9 +26,18 @@ def shows_seeds(reveal: Reveal) -> bool:
     return reveal is Reveal.ALL
 
 
-def words_of(check: Check, reveal: Reveal) -> str:
+def values_of(check: Check, grade: Grade, reveal: Reveal) -> str:
+    """What may be told of a check with values, or nothing.
+
+    Where there is no divergence the text is the program's own (an exception's message): it can
+    hold anything, and is shown only where prints are.
+    """
+    shown = shows_values(check, reveal) and (
+        check.divergence is not None or shows_prints(grade, reveal)
+    )
+    return check.hidden if shown else ""
+
+
+def words_of(check: Check, grade: Grade, reveal: Reveal) -> str:
     """What to tell a student about a check: with values where they may be shown."""
-    told = [check.words]
-    if check.hidden and shows_values(check, reveal):
-        told.append(check.hidden)
-    return "\n".join(part for part in told if part)
+    return "\n".join(part for part in (check.words, values_of(check, grade, reveal)) if part)
