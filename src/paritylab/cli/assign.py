@@ -14,9 +14,9 @@ from rich.text import Text
 
 from paritylab import catalog
 from paritylab.cli.app import Base, EngineName, app, err, out
-from paritylab.engines.base import Engine
 from paritylab.engines.here import local_environment
 from paritylab.errors import EXIT_RED
+from paritylab.fleet import LocalFleet
 from paritylab.grade import assign as assigning
 from paritylab.grade import assignment as public
 from paritylab.grade import local
@@ -77,8 +77,8 @@ def assign(
     assigning.check_target(folder)
     composed = assigning.compose(chosen, loaded.environments, choice)
     if check_it:
-        with _running(composed, options) as (here, opened, done):
-            assigning.verify(chosen, here, opened, done)
+        with _running(composed, options) as (here, fleet, done):
+            assigning.verify(chosen, here, fleet, done)
         out.print("model solution: every point; starter: none", style="green")
     for path in assigning.write(chosen, composed, choice, folder):
         out.print(f"{folder / path}", style="dim", markup=False, highlight=False)
@@ -108,8 +108,8 @@ def check(
         err.print(note, style="yellow", markup=False)
     for fault in handed.faults:
         err.print(fault, style="red", markup=False)
-    with _running(read, options) as (here, opened, done):
-        found = local.check(here, handed.sources, opened, done)
+    with _running(read, options) as (here, fleet, done):
+        found = local.check(here, handed.sources, fleet, done)
     out.print(_table(found.checks))
     _tell(found, read)
     complete = len(handed.sources) == len(read.implementations)
@@ -124,7 +124,7 @@ def _words(text: str) -> tuple[str, ...]:
 @contextmanager
 def _running(
     assignment: Assignment, options: Options
-) -> Iterator[tuple[Assignment, Engine, Callable[[str], None]]]:
+) -> Iterator[tuple[Assignment, LocalFleet, Callable[[str], None]]]:
     """Open an engine for an assignment's own environment (or for this interpreter)."""
     if options.engine == "here":
         assignment = public.elsewhere(assignment, local_environment())
@@ -138,9 +138,9 @@ def _running(
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     try:
         opened.prepare(plan.worker_keys())
-        with Progress(*columns, console=err, transient=True) as progress:
-            task = progress.add_task("importing the frameworks")
-            yield assignment, opened, lambda trial: progress.update(task, description=trial)
+        with LocalFleet(opened) as fleet, Progress(*columns, console=err, transient=True) as shown:
+            task = shown.add_task("importing the frameworks")
+            yield assignment, fleet, lambda trial: shown.update(task, description=trial)
     finally:
         opened.close()
 

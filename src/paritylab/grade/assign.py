@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from paritylab.engines.base import Engine
 from paritylab.errors import CatalogError, SubmissionError, UsageError, nearest
+from paritylab.fleet import LocalFleet
 from paritylab.grade import assignment as public
 from paritylab.grade import local
 from paritylab.grade.assignment import Assignment
@@ -81,7 +81,7 @@ def starters(lab: Lab, implementations: tuple[str, ...]) -> dict[str, str]:
 def verify(
     lab: Lab,
     assignment: Assignment,
-    engine: Engine,
+    fleet: LocalFleet,
     done: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run model solution and starter on the public checks.
@@ -90,8 +90,8 @@ def verify(
     """
     names = assignment.implementations
     solutions = {name: _source(lab, name) for name in names}
-    solved = local.check(assignment, solutions, engine, done)
-    begun = local.check(assignment, starters(lab, names), engine, done)
+    solved = local.check(assignment, solutions, fleet, done)
+    begun = local.check(assignment, starters(lab, names), fleet, done)
     faults = [
         f"the model solution earns {check.earned:g} of {check.points:g} for {check.id}: "
         f"{check.hidden or check.words}"

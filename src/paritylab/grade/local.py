@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from paritylab.engines.base import Endpoint, Engine, Unavailable
+from paritylab.engines.base import Endpoint, Unavailable
 from paritylab.errors import EngineError, LabError
 from paritylab.fleet import LocalFleet
 from paritylab.grade import score
@@ -42,12 +42,12 @@ class Checked:
 def check(
     assignment: Assignment,
     sources: Mapping[str, str],
-    engine: Engine,
+    fleet: LocalFleet,
     done: Callable[[str], None] = lambda _: None,
 ) -> Checked:
     """Run each source on every public seed and mark it; ``done`` is told each trial's name.
 
-    Raises EngineError where the engine cannot run an implementation at all.
+    ``fleet`` keeps its workers. Raises EngineError where an implementation cannot be run at all.
     """
     plan = Plan(
         lab=assignment.lab,
@@ -57,17 +57,17 @@ def check(
     )
     found: list[Check] = []
     streams: dict[str, str] = {}
-    with LocalFleet(engine) as fleet:
-        fleet.prefetch(plan.worker_keys())
-        for name, source in sources.items():
-            endpoint = _opened(fleet.endpoint(plan.worker_key(name)))
-            trials = []
-            for question in assignment.questions:
-                answer = _ask(engine, endpoint, assignment, name, source, question)
-                trials.append(_trial(assignment, name, source, question, answer))
-                streams[name] = (answer.traceback or answer.stderr or answer.stdout).strip()
-                done(f"{name}, seed {question.seed}")
-            found += _marked(plan, name, source, trials)
+    fleet.prefetch(plan.worker_keys())
+    for name, source in sources.items():
+        endpoint = _opened(fleet.endpoint(plan.worker_key(name)))
+        trials = []
+        for question in assignment.questions:
+            with Session(fleet.engine.connect(endpoint)) as session:
+                answer = session.run(_job(assignment, name, source, question))
+            trials.append(_trial(assignment, name, source, question, answer))
+            streams[name] = (answer.traceback or answer.stderr or answer.stdout).strip()
+            done(f"{name}, seed {question.seed}")
+        found += _marked(plan, name, source, trials)
     return Checked(checks=tuple(found), streams=streams)
 
 
@@ -79,15 +79,8 @@ def _opened(endpoint: Endpoint | Unavailable | LabError) -> Endpoint:
     return endpoint
 
 
-def _ask(  # noqa: PLR0913, PLR0917 - where, and one fact of the trial each
-    engine: Engine,
-    endpoint: Endpoint,
-    assignment: Assignment,
-    name: str,
-    source: str,
-    question: Question,
-) -> JobResult:
-    job = Job(
+def _job(assignment: Assignment, name: str, source: str, question: Question) -> Job:
+    return Job(
         id=name,
         file=f"{name}.py",
         source=source,
@@ -97,8 +90,6 @@ def _ask(  # noqa: PLR0913, PLR0917 - where, and one fact of the trial each
         seed=0,  # as when grading, the frameworks' own generators start from elsewhere
         profile=PROFILE,
     )
-    with Session(engine.connect(endpoint)) as session:
-        return session.run(job)
 
 
 def _trial(
