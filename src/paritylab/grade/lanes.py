@@ -86,6 +86,7 @@ class Lane:
 
     def close(self) -> None:
         """End the sandbox; twice does no harm."""
+        self.clear()  # a stream that nobody reads would keep the engine from ending anything
         with suppress(LabError):
             self._engine.close()
 

@@ -11,10 +11,26 @@ def run(inputs, workdir):
     print("capabilities", lines["CapEff"].strip(), flush=True)
     if lines["NoNewPrivs"].strip() != "1" or lines["Seccomp"].strip() != "2":
         print("BREACH: no filter", flush=True)
-    for path in ("/var/run/docker.sock", "/run/docker.sock", "/.dockerinit", "/host",
-                 "/run/containerd/containerd.sock", "/etc/shadow", "/root/.bashrc", "/proc/1/root/etc",
-                 "/proc/kcore", "/dev/mem", "/dev/kmem", "/dev/sda", "/dev/vda", "/dev/kmsg",
-                 "/proc/kmsg", "/sys/kernel/debug", "/sys/firmware/efi", "/proc/sched_debug"):
+    for path in (
+        "/var/run/docker.sock",
+        "/run/docker.sock",
+        "/.dockerinit",
+        "/host",
+        "/run/containerd/containerd.sock",
+        "/etc/shadow",
+        "/root/.bashrc",
+        "/proc/1/root/etc",
+        "/proc/kcore",
+        "/dev/mem",
+        "/dev/kmem",
+        "/dev/sda",
+        "/dev/vda",
+        "/dev/kmsg",
+        "/proc/kmsg",
+        "/sys/kernel/debug",
+        "/sys/firmware/efi",
+        "/proc/sched_debug",
+    ):
         try:
             if os.path.isdir(path):
                 if os.listdir(path):

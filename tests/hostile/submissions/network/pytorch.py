@@ -1,4 +1,3 @@
-import os
 import socket
 
 
@@ -6,7 +5,12 @@ def run(inputs, workdir):
     names = [name for _, name in socket.if_nameindex()]
     if names != ["lo"]:
         print("BREACH: interfaces", names, flush=True)
-    for address in (("1.1.1.1", 53), ("8.8.8.8", 443), ("172.17.0.1", 2375), ("169.254.169.254", 80)):
+    for address in (
+        ("1.1.1.1", 53),
+        ("8.8.8.8", 443),
+        ("172.17.0.1", 2375),
+        ("169.254.169.254", 80),
+    ):
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
             with socket.socket(socket.AF_INET, kind) as sock:
                 sock.settimeout(0.3)

@@ -1,4 +1,3 @@
-import os
 import socket
 
 ALLOWED = {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK}

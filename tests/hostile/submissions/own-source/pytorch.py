@@ -21,8 +21,11 @@ def run(inputs, workdir):
             print("rewrite denied:", fault.strerror, flush=True)
     (workdir / "torch.py").write_text("print('BREACH: imported the planted module', flush=True)\n")
     compiled = py_compile.compile(str(workdir / "torch.py"))
-    for folder in {os.path.dirname(m.__file__) for m in list(sys.modules.values())
-                   if os.path.isabs(getattr(m, "__file__", None) or "")}:
+    for folder in {
+        os.path.dirname(m.__file__)
+        for m in list(sys.modules.values())
+        if os.path.isabs(getattr(m, "__file__", None) or "")
+    }:
         target = os.path.join(folder, "__pycache__", os.path.basename(compiled))
         try:
             os.replace(compiled, target)

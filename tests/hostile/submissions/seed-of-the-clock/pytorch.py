@@ -6,8 +6,18 @@ import numpy as np
 
 
 def run(inputs, workdir):
-    guesses = {0, 1, 42, 1234, int(time.time()), int(time.time()) ^ os.getpid(), os.getppid(),
-               int(time.time() * 1000) % 2**32, int(os.path.getmtime(__file__)), random.getrandbits(32)}
+    guesses = {
+        0,
+        1,
+        42,
+        1234,
+        int(time.time()),
+        int(time.time()) ^ os.getpid(),
+        os.getppid(),
+        int(time.time() * 1000) % 2**32,
+        int(os.path.getmtime(__file__)),
+        random.getrandbits(32),
+    }
     guesses |= {int(time.time()) - back for back in range(600)}
     guesses |= set(range(300))
     x, w1 = np.array(inputs["x"]), np.array(inputs["w1"])

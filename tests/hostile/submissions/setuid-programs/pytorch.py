@@ -20,7 +20,9 @@ def run(inputs, workdir):
             if entry.is_file() and entry.stat().st_mode & 0o6000:
                 done = subprocess.run(
                     [entry.path, "-c", "id -u"] if entry.name == "su" else [entry.path],
-                    stdin=subprocess.DEVNULL, capture_output=True, timeout=5,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=5,
                 )
                 print("ran", entry.path, done.returncode, flush=True)
                 if done.stdout.strip() == b"0":

@@ -17,8 +17,12 @@ def run(inputs, workdir):
         for name in ("mem", "environ", "maps", "auxv", "fd", "map_files", "root", "cwd", "exe"):
             path = "/proc/%d/%s" % (pid, name)
             try:
-                os.listdir(path) if name in ("fd", "map_files", "root", "cwd") else open(path).read(1)
+                os.listdir(path) if name in ("fd", "map_files", "root", "cwd") else open(path).read(
+                    1
+                )
                 print("BREACH: read", path, flush=True)
             except OSError as fault:
-                print("memory denied" if name == "mem" else "denied", path, fault.strerror, flush=True)
+                print(
+                    "memory denied" if name == "mem" else "denied", path, fault.strerror, flush=True
+                )
     return {}

@@ -9,8 +9,11 @@ def run(inputs, workdir):
     except OSError as fault:
         print("list denied", fault.strerror, flush=True)
     key = "tf2-cpu-portable"
-    guesses = {"%s/%s-%d.socket" % (home, stem, n)
-               for n in range(20) for stem in (key, "tf2-cpu", "pytorch", key + "-torch")}
+    guesses = {
+        "%s/%s-%d.socket" % (home, stem, n)
+        for n in range(20)
+        for stem in (key, "tf2-cpu", "pytorch", key + "-torch")
+    }
     with open("/proc/net/unix") as file:
         guesses |= {line.split()[7] for line in file if len(line.split()) > 7 and "/" in line}
     for path in sorted(guesses):
@@ -22,8 +25,11 @@ def run(inputs, workdir):
             except OSError as fault:
                 if os.path.exists(path):
                     print("connect denied", path, fault.strerror, flush=True)
-        for attempt in (lambda: os.unlink(path), lambda: os.rename(path, path + ".mine"),
-                        lambda: os.chmod(path, 0o777)):
+        for attempt in (
+            lambda: os.unlink(path),
+            lambda: os.rename(path, path + ".mine"),
+            lambda: os.chmod(path, 0o777),
+        ):
             try:
                 attempt()
                 print("BREACH: changed", path, flush=True)

@@ -32,11 +32,16 @@ def run(inputs, workdir):
                 print("BREACH: opened", path, flush=True)
             except OSError:
                 pass
-    for path, text in (("/proc/sys/kernel/core_pattern", "|/tmp/x"), ("/proc/sysrq-trigger", "b"),
-                       ("/proc/sys/vm/drop_caches", "3"), ("/proc/self/oom_score_adj", "-1000"),
-                       ("/proc/1/oom_score_adj", "1000"), ("/sys/fs/cgroup/memory/release_agent", "x"),
-                       ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "-1"),
-                       ("/proc/sys/kernel/randomize_va_space", "0")):
+    for path, text in (
+        ("/proc/sys/kernel/core_pattern", "|/tmp/x"),
+        ("/proc/sysrq-trigger", "b"),
+        ("/proc/sys/vm/drop_caches", "3"),
+        ("/proc/self/oom_score_adj", "-1000"),
+        ("/proc/1/oom_score_adj", "1000"),
+        ("/sys/fs/cgroup/memory/release_agent", "x"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "-1"),
+        ("/proc/sys/kernel/randomize_va_space", "0"),
+    ):
         tried += 1
         try:
             with open(path, "w") as file:
