@@ -8,6 +8,7 @@ Python 3.7 on; it imports the standard library alone. A change that cannot be ma
 from __future__ import annotations
 
 import ctypes
+import importlib
 import linecache
 import os
 import shutil
@@ -15,20 +16,24 @@ import signal
 import sys
 import threading
 import time
+from concurrent import futures
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 M_PERTURB = -6
 CPU_NAME = 64
+Undo = Callable[[], None]
+Stage = Callable[[Any, Any], Any]
 
 
 class CannotVary(RuntimeError):  # noqa: N818 - it is the name that the host looks for
     """Why this machine does not let a job have this variation."""
 
 
-def enter(changes):
+def enter(changes: Dict[str, Any]) -> List[Undo]:
     """Make the changes; return functions that undo what outlives the lab's own code."""
-    undo = []
+    undo: List[Undo] = []
     for name in sorted(changes):
         after = CHANGES[name](changes[name])
         if after:
@@ -36,7 +41,7 @@ def enter(changes):
     return undo
 
 
-def set_variables(variables):
+def set_variables(variables: Dict[str, Optional[str]]) -> None:
     """Set environment variables, or remove those that are None, the time zone at once."""
     for name, value in variables.items():
         os.environ.pop(name, None)
@@ -45,7 +50,7 @@ def set_variables(variables):
     time.tzset()
 
 
-def set_shim(settings):
+def set_shim(settings: Dict[str, str]) -> Undo:
     """Tell the preloaded library what to pretend."""
     library = ctypes.CDLL(None)
     if not hasattr(library, "paritylab_shim"):
@@ -53,7 +58,7 @@ def set_shim(settings):
     for key, value in settings.items():
         library.paritylab_shim(key.encode(), value.encode())
 
-    def truth():
+    def truth() -> None:
         # The worker times its stages and knows itself by its number.
         for key, value in (("frozen", "-1"), ("pid", "0"), ("user", "-1")):
             library.paritylab_shim(key.encode(), value.encode())
@@ -61,7 +66,7 @@ def set_shim(settings):
     return truth
 
 
-def set_affinity(count):
+def set_affinity(count: int) -> None:
     """Let this job run on ``count`` of its processors."""
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) <= count:
@@ -69,7 +74,7 @@ def set_affinity(count):
     os.sched_setaffinity(0, allowed[-count:])
 
 
-def set_load(spinners):
+def set_load(spinners: int) -> Undo:
     """Have other processes use the processors meanwhile."""
     me, started = os.getpid(), []
     for _ in range(spinners):
@@ -80,7 +85,7 @@ def set_load(spinners):
             os._exit(0)
         started.append(pid)
 
-    def stop():
+    def stop() -> None:
         for pid in started:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -88,13 +93,13 @@ def set_load(spinners):
     return stop
 
 
-def set_memory(byte):
+def set_memory(byte: int) -> None:
     """Fill whatever is allocated or freed: who reads memory before writing it sees that."""
     if not ctypes.CDLL(None).mallopt(M_PERTURB, byte):
         raise CannotVary("this C library does not fill memory")
 
 
-def set_threads(count):
+def set_threads(count: int) -> None:
     """Give the frameworks ``count`` threads where the profile gave them one."""
     torch, tensorflow = sys.modules.get("torch"), sys.modules.get("tensorflow")
     for name in ("OMP", "MKL", "OPENBLAS"):
@@ -108,13 +113,12 @@ def set_threads(count):
         tensorflow.config.threading.set_inter_op_parallelism_threads(count)
 
 
-def set_loader(workers):
+def set_loader(workers: int) -> None:
     """Let data loaders that were to work in this process use others."""
-    from torch.utils import data
-
+    data = importlib.import_module("torch.utils.data")
     plain = data.DataLoader.__init__
 
-    def with_workers(self, *arguments, **options):
+    def with_workers(self: Any, *arguments: Any, **options: Any) -> None:
         if len(arguments) < 6 and not options.get("num_workers"):
             options["num_workers"] = workers
             options.setdefault("multiprocessing_context", "fork")
@@ -123,31 +127,32 @@ def set_loader(workers):
     data.DataLoader.__init__ = with_workers
 
 
-def set_serial(_):
+def set_serial(_: bool) -> None:
     """Run each thread to its end when it is started: nothing races."""
 
-    def at_once(thread):
+    def at_once(thread: Any) -> None:
         thread._started.set()
         thread.run()
         if hasattr(thread, "_is_stopped"):
             thread._is_stopped = True
 
-    threading.Thread.start = at_once
-    threading.Thread.join = lambda *_, **__: None
-    from concurrent import futures
+    threads: Any = threading.Thread
+    threads.start = at_once
+    threads.join = lambda *_, **__: None
 
-    def submit(_, function, *arguments, **options):
-        future = futures.Future()
+    def submit(_: Any, function: Any, *arguments: Any, **options: Any) -> Any:
+        future: Any = futures.Future()
         try:
             future.set_result(function(*arguments, **options))
         except Exception as fault:
             future.set_exception(fault)
         return future
 
-    futures.ThreadPoolExecutor.submit = submit
+    pool: Any = futures.ThreadPoolExecutor
+    pool.submit = submit
 
 
-def set_home(path):
+def set_home(path: Optional[str]) -> None:
     """Have another home: a folder of the job's own, or a name that stays the same."""
     if path is None:
         # Beside the working directory: a listing of that one shall not change.
@@ -156,7 +161,7 @@ def set_home(path):
     os.environ["HOME"] = path
 
 
-def set_empty(places):
+def set_empty(places: List[str]) -> None:
     """Give the job empty places for temporary files, which nobody else sees."""
     libc, work = ctypes.CDLL(None, use_errno=True), os.getcwd()
     uid, gid = os.getuid(), os.getgid()
@@ -167,7 +172,7 @@ def set_empty(places):
             with open("/proc/self/" + name, "w") as file:
                 file.write(text if isinstance(text, str) else "%d %d 1" % (text, text))
 
-    def mount(source, target, kind, flags):
+    def mount(source: bytes, target: str, kind: Optional[bytes], flags: int) -> None:
         if libc.mount(source, target.encode(), kind, flags, None):
             raise CannotVary("%s: %s" % (target, os.strerror(ctypes.get_errno())))
 
@@ -183,20 +188,20 @@ def set_empty(places):
     os.chdir(work)
 
 
-CHANGES = {
+CHANGES: Dict[str, Callable[[Any], Optional[Undo]]] = {
     "variables": set_variables, "shim": set_shim, "affinity": set_affinity, "load": set_load,
     "memory": set_memory, "threads": set_threads, "loader": set_loader, "serial": set_serial,
     "home": set_home, "empty": set_empty,
 }  # fmt: skip
 
 
-def elsewhere(stage, folder):
+def elsewhere(stage: Stage, folder: str) -> Stage:
     """Return ``stage``, run in another working directory that keeps what is in it.
 
     ``folder`` is a path that nobody else uses, or empty for one below the job's own.
     """
 
-    def run(inputs, workdir):
+    def run(inputs: Any, workdir: Any) -> Any:
         place = folder or os.path.join(str(workdir), ".elsewhere", "d\u00e9j\u00e0 vu")
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
@@ -216,10 +221,10 @@ def elsewhere(stage, folder):
     return run
 
 
-def undone(stage, undo):
+def undone(stage: Stage, undo: List[Undo]) -> Stage:
     """Return ``stage`` with what must be undone afterwards."""
 
-    def run(inputs, workdir):
+    def run(inputs: Any, workdir: Any) -> Any:
         try:
             return stage(inputs, workdir)
         finally:
@@ -229,7 +234,9 @@ def undone(stage, undo):
     return run
 
 
-def run_wrapped(module, source, stages, changes):
+def run_wrapped(
+    module: Dict[str, Any], source: str, stages: Tuple[str, ...], changes: Dict[str, Any]
+) -> None:
     """Run an implementation's source as if it were the whole file, under ``changes``."""
     place = changes.pop("folder", None)
     undo = enter(changes)
@@ -251,7 +258,7 @@ def run_wrapped(module, source, stages, changes):
         module[stage] = undone(function if place is None else elsewhere(function, place), undo)
 
 
-def look():
+def look() -> Dict[str, str]:
     """What a job sees of its machine, as strings: evidence that a variation took place."""
     seen = {
         "host": os.uname().nodename, "zone": time.strftime("%Z%z"),
