@@ -94,12 +94,20 @@ def bootstrap(environment: Environment, progress: Progress) -> Base:
     tar = _tar(environment, script, arguments)
     with cache.locked(tar):
         if not _facts(tar).exists():
-            _make(script, arguments, tar, progress)
-            with tar.open("rb") as file:
-                layer = hashlib.file_digest(file, "sha256").hexdigest()
+            layer = make(environment, tar, progress)
             # Written last: where it is, the tar is complete.
             _facts(tar).write_text(json.dumps({"layer": f"sha256:{layer}"}))
     return _made(environment, tar)
+
+
+def make(environment: Environment, tar: Path, progress: Progress) -> str:
+    """Make the file system of a base anew, whatever is cached; return the SHA-256 of the tar.
+
+    Raises ImageError or InterpreterError.
+    """
+    _make(_script(environment), _arguments(environment), tar, progress)
+    with tar.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def known(environment: Environment, device: str) -> list[Base]:
