@@ -1,6 +1,18 @@
 """The command line: arguments only; every command is a few calls into the package."""
 
-from paritylab.cli import assign, audit, build, doctor, evidence, grade, labs, measure, report, run
+from paritylab.cli import (
+    assign,
+    audit,
+    build,
+    doctor,
+    evidence,
+    grade,
+    labs,
+    measure,
+    report,
+    reproduce,
+    run,
+)
 from paritylab.cli.app import run_app as main
 
 __all__ = [
@@ -14,5 +26,6 @@ __all__ = [
     "main",
     "measure",
     "report",
+    "reproduce",
     "run",
 ]
