@@ -142,11 +142,20 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def grade(session: nox.Session) -> None:
+    """Grade submissions in sandboxes: `-- submissions/ --lab train --out grades/`."""
+    install(session)
+    session.run("paritylab", "grade", *(session.posargs or ["--help"]), **PATIENCE)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure warm cells and the matrix on three labs; prints ratios from this machine."""
+    """Measure warm cells and the matrix on three labs, and grading; prints ratios from this machine."""
     install(session)
     small = ("--lab", "multiply", "--lab", "train", "--lab", "evaluate")
     session.run("paritylab", "bench", *(session.posargs or small), **PATIENCE)
+    base = [word for word in session.posargs if word in ("--base", "auto", "pull", "bootstrap")]
+    session.run("paritylab", "bench-grading", *base, **PATIENCE)
 
 
 @nox.session(default=False)

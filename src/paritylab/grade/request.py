@@ -125,6 +125,17 @@ def perform(request: Request, watch: Watch, progress: Progress | None = None) ->
         )
 
 
+def plan_for(lab: str, implementations: tuple[str, ...], asked: tuple[int, ...]) -> Plan:
+    """A plan for a graded lab of the project at hand; raises UsageError, SubmissionError."""
+    found, rubric, environment = _gradable(catalog.find_root(), lab, implementations)
+    return Plan(
+        lab=found,
+        environment=environment,
+        implementations=implementations or rubric.implementations,
+        seeds=asked,
+    )
+
+
 class _Book:
     """Writes grades to the folder, with what is known of the run as a whole."""
 
@@ -171,21 +182,28 @@ def _check(request: Request) -> None:
         raise UsageError(f"--repeat {request.repeats} is out of range", why=f"1 to {MOST_REPEATS}")
 
 
-def _course(request: Request) -> _Course:
-    loaded = catalog.load(request.root or catalog.find_root(), labs=(request.lab,))
-    lab = loaded.labs[request.lab]
+def _gradable(
+    root: Path, name: str, implementations: tuple[str, ...]
+) -> tuple[Lab, Rubric, Environment]:
+    loaded = catalog.load(root, labs=(name,))
+    lab = loaded.labs[name]
     if lab.rubric is None:
         raise SubmissionError(
             "the lab has no rubric",
             where=f"labs/{lab.slug}/lab.toml: grading",
             fix="add a table [grading]: implementations, environment, seeds",
         )
-    for name in request.implementations:
-        if name not in lab.rubric.implementations:
-            raise UsageError(
-                f"{name} is not graded in {lab.slug}", why=nearest(name, lab.rubric.implementations)
-            )
-    implementations = request.implementations or lab.rubric.implementations
+    for wanted in implementations:
+        if wanted not in lab.rubric.implementations:
+            why = nearest(wanted, lab.rubric.implementations)
+            raise UsageError(f"{wanted} is not graded in {lab.slug}", why=why)
+    return lab, lab.rubric, loaded.environments[lab.rubric.environment]
+
+
+def _course(request: Request) -> _Course:
+    root = request.root or catalog.find_root()
+    lab, rubric, environment = _gradable(root, request.lab, request.implementations)
+    implementations = request.implementations or rubric.implementations
     found = submissions.read(
         request.path,
         lab,
@@ -197,8 +215,8 @@ def _course(request: Request) -> _Course:
         raise SubmissionError("holds no submission", where=str(request.path))
     return _Course(
         lab=lab,
-        rubric=lab.rubric,
-        environment=loaded.environments[lab.rubric.environment],
+        rubric=rubric,
+        environment=environment,
         implementations=implementations,
         submissions=found,
     )
