@@ -80,8 +80,9 @@ def _document(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise _no_results(path, "its JSON is nested too deeply") from None
     except ValueError as fault:
-        at = getattr(fault, "pos", 0)
-        cut = at >= len(text.rstrip()) - 1
+        # A literal or an escape that is cut is told at its beginning, a string at its quote.
+        near_end = getattr(fault, "pos", 0) >= len(text.rstrip()) - len('"\\uffff')
+        cut = near_end or str(fault).startswith("Unterminated string")
         why = "it is cut off" if cut else "it is no JSON"
         raise _no_results(path, f"{why}: {fault}") from None
     if not isinstance(data, dict):

@@ -120,7 +120,8 @@ def test_a_class_can_be_sorted_and_filtered(sheet: Any, tmp_path: Path) -> None:
     def grade(student: str, score: float) -> Grade:
         handed = Submission(student=student, name=student, origin="", sources={"pytorch": ""})
         return Grade(
-            submission=handed, lab="train", title="Train", score=score, raw=score, points=20, checks=(), seeds=(1,),
+            submission=handed, lab="train", title="Train", score=score, raw=score, points=20,
+            checks=(), seeds=(1,),
         )  # fmt: skip
 
     path = tmp_path / "index.html"

@@ -63,6 +63,20 @@ def test_missing_folder_and_bottomless_files_are_errors_in_words(tmp_path: Path)
             read(path)
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_wherever_a_file_is_cut_off_it_is_told_as_such(data: st.DataObject) -> None:
+    """A full disk or a broken download: at any byte the words are the same."""
+    facts = {"n": [1.5e-7, True, None, 'a\\u00e9\n"b', {"x": []}], "ü": "é"}
+    text = json.dumps({"schema_version": 1, "cells": [], "run": facts}, indent=1)
+    length = data.draw(st.integers(1, len(text) - 1))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "r.json"
+        path.write_text(text[:length])
+        with pytest.raises(UsageError, match="it is cut off"):
+            read(path)
+
+
 def test_what_was_written_comes_back_equal(tmp_path: Path) -> None:
     """Infinity and NaN, written as null because strict JSON has neither, come back as they were."""
     first = Divergence(
