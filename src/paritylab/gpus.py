@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def parse(text: str) -> Sighting:
 
 
 def _gpu(line: str) -> Gpu | None:
-    [fields] = csv.reader([line], skipinitialspace=True)
+    fields = line.split(",")
     if len(fields) == len(QUERY) - 1:
         fields.append(UNKNOWN)
     if len(fields) != len(QUERY):
