@@ -3,8 +3,8 @@
 #
 #   install.sh PYTHON DEVICE      e.g. install.sh python3.11 cpu
 #
-# Reads beside itself: lock, wheels/ (of the lock) and tools/ (uv's wheel). Writes /opt/venv and
-# nothing else. The same input gives the same bytes, dates included.
+# Reads beside itself: lock, wheels/ (of the lock), tools/ (uv's wheel) and, where it is there,
+# drop. Writes /opt/venv and nothing else. The same input gives the same bytes, dates included.
 set -eu
 umask 022
 python=$1 device=$2 here=$(dirname "$0") epoch=@1747699200
@@ -47,6 +47,14 @@ find . -path './torch/bin/*' ! -name torch_shm_manager -delete
 if [ "$device" = cpu ]; then
   rm -f nvidia/cudnn/lib/libcudnn_*_infer.so.* nvidia/cudnn/lib/libcudnn_*_train.so.*
   rm -f nvidia/cuda_nvrtc/lib/libnvrtc-builtins.so.* torch/lib/libtorch_cuda_linalg.so
+fi
+
+# What an environment.toml leaves out: a pattern a line.
+if [ -f "$here/drop" ]; then
+  while read -r pattern; do
+    # shellcheck disable=SC2086 # it is a pattern
+    rm -f ./$pattern
+  done <"$here/drop"
 fi
 
 step "compiling"
