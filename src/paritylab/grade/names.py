@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 ROUNDS = 8
 """How often aliases of aliases are followed."""
-CANDIDATES = 16
+CANDIDATES = 4
 """How many meanings one expression may have; more are dropped."""
 USUAL = {"tf": "tensorflow", "np": "numpy"}
 """What these names mean in a rubric, whatever a program calls its modules."""
-LONGEST = 32
+LONGEST = 12
 """Dots in the longest name that is followed."""
 IMPORTERS = {"__import__", "builtins.__import__", "importlib.import_module"}
-_SAME = ("compat.v1", "compat.v2")
+_SAME = ("tensorflow.compat.v1.", "tensorflow.compat.v2.")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def canonical(name: str) -> str:
 
 
 def uses(tree: ast.Module) -> list[Use]:
-    """Return every dotted name that a program uses, in the order of its lines.
+    """Return every dotted name that a program uses, with its first line, in their order.
 
     Source code in literals that goes to ``exec``, ``eval`` or ``compile`` counts too.
     """
@@ -52,7 +52,12 @@ def uses(tree: ast.Module) -> list[Use]:
             names.learn(one)
         if names.size == before:
             break
-    found = {use for one in trees for use in names.uses(one)}
+    first: dict[tuple[str, bool], int] = {}
+    for one in trees:
+        for name, line, imported in names.uses(one):
+            if line < first.get((name, imported), line + 1):
+                first[name, imported] = line
+    found = [Use(name, line, imported) for (name, imported), line in first.items()]
     return sorted(found, key=lambda use: (use.line, use.name, use.imported))
 
 
@@ -124,20 +129,22 @@ class _Names:
             else:
                 self._bind(alias.asname or alias.name, {_joined(node.module, alias.name)})
 
-    def uses(self, tree: ast.AST) -> Iterator[Use]:
-        """Every resolved expression and every import of ``tree``."""
+    def uses(self, tree: ast.AST) -> Iterator[tuple[str, int, bool]]:
+        """Every resolved expression and every import of ``tree``: name, line, whether imported."""
         self._resolved.clear()
         for node in ast.walk(tree):
             line = getattr(node, "lineno", 0)
             if isinstance(node, ast.Import):
-                yield from (Use(alias.name, line, True) for alias in node.names)
+                yield from ((alias.name, line, True) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 names = (_joined(node.module, a.name) for a in node.names if a.name != "*")
-                yield from (Use(name, line, True) for name in (node.module, *names) if name)
+                yield from ((name, line, True) for name in (node.module, *names) if name)
             elif isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript):
                 imported = self._imports(node)
                 for name in self.resolve(node):
-                    yield from (Use(form, line, imported) for form in _forms(name))
+                    yield name, line, imported
+                    if name.startswith(_SAME):
+                        yield _plain(name), line, imported
 
     def resolve(self, node: ast.AST) -> set[str]:
         """The dotted names that an expression may stand for; empty where it cannot be told."""
@@ -212,11 +219,6 @@ def _joined(module: str | None, name: str) -> str:
     return f"{module}.{name}" if module else name
 
 
-def _forms(name: str) -> set[str]:
-    """A name as it is, and as the plain one that a compat layer repeats."""
-    forms = {name}
-    for layer in _SAME:
-        prefix = f"tensorflow.{layer}."
-        if name.startswith(prefix):
-            forms.add("tensorflow." + name.removeprefix(prefix))
-    return forms
+def _plain(name: str) -> str:
+    """The name that a compat layer repeats: ``tensorflow.function`` for the one in compat.v1."""
+    return "tensorflow." + name.split(".", 3)[3]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import warnings
 
-SOURCE_CAP = 256 << 10
+SOURCE_CAP = 128 << 10
 """Bytes of one source file; the longest lab file has 5,000."""
 
 
