@@ -91,6 +91,16 @@ def test_a_choice_in_the_matrix_opens_that_cell(sheet: Any, report: Path) -> Non
     target.wait_for(state="visible", timeout=5000)
 
 
+def test_without_scripts_a_choice_opens_that_cell_too(browser: Any, report: Path) -> None:
+    """Scripts may be off, or stripped by a mail program: the browser itself opens the details."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.locator('.matrix a[href="#cell-1"]').click()
+    page.locator("#cell-1").wait_for(state="visible", timeout=5000)
+    context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_width_scrolls_the_page_sideways(
