@@ -170,3 +170,17 @@ def audit_power(session: nox.Session) -> None:
     """Measure the audit: planted causes that it names, false alarms on clean labs."""
     install(session, "audit")
     session.run("paritylab", "audit-power", *session.posargs, **PATIENCE)
+
+
+@nox.session(default=False)
+def site(session: nox.Session) -> None:
+    """Make the site in build/site from labs/, docs/ and the newest run in reports/."""
+    install(session, "site")
+    session.run("paritylab", "site", *session.posargs, **PATIENCE)
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Test the site in Chromium: navigation, tabs, search, links, accessibility."""
+    install(session, "test", "site", "browser")
+    session.run("pytest", "tests/browser", "-rs", *session.posargs, **PATIENCE)

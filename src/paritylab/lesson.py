@@ -54,12 +54,13 @@ def outputs_table(lab: Lab) -> Table:
     for heading in ("output", "dtype", "shape", "compared", "why"):
         table.add_column(heading)
     for spec in lab.outputs.values():
-        facts = (spec.name, spec.dtype, str(list(spec.shape)), _rule(spec), spec.why)
+        facts = (spec.name, spec.dtype, str(list(spec.shape)), rule(spec), spec.why)
         table.add_row(*(escape(fact) for fact in facts))
     return table
 
 
-def _rule(spec: OutputSpec) -> str:
+def rule(spec: OutputSpec) -> str:
+    """Return how an output is compared, ``exact`` or ``rtol 1e-06, atol 4e-07``."""
     if spec.compare is not Comparison.CLOSE:
         return str(spec.compare)
     parts = (("rtol", spec.rtol), ("atol", spec.atol))

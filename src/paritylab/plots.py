@@ -42,15 +42,22 @@ def plot(results: Mapping[str, Any], folder: Path, labs: Path | None = None) -> 
         name.replace(" ", "-"): _figure(name, cells)
         for name, cells in _curves(results["cells"]).items()
     }
-    for script in sorted(labs.glob("*/picture.py")) if labs else ():
-        cells = [cell for cell in results["cells"] if cell["lab"] == script.parent.name]
-        if cells:
-            figures[script.parent.name] = Figure(figsize=(9, 6), layout="constrained")
-            runpy.run_path(str(script))["draw"](figures[script.parent.name], cells)
+    figures |= pictures(results, labs) if labs else {}
     paths = {folder / f"{name}.png": figure for name, figure in figures.items()}
     for path, figure in paths.items():
         figure.savefig(path)
     return sorted(paths)
+
+
+def pictures(results: Mapping[str, Any], labs: Path) -> dict[str, Figure]:
+    """Return what the ``picture.py`` of each lab draws of its cells in ``results``, by lab."""
+    figures = {}
+    for script in sorted(labs.glob("*/picture.py")):
+        cells = [cell for cell in results["cells"] if cell["lab"] == script.parent.name]
+        if cells:
+            figures[script.parent.name] = Figure(figsize=(9, 6), layout="constrained")
+            runpy.run_path(str(script))["draw"](figures[script.parent.name], cells)
+    return figures
 
 
 def _curves(cells: Iterable[Mapping[str, Any]]) -> Curves:

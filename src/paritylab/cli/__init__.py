@@ -12,6 +12,7 @@ from paritylab.cli import (
     report,
     reproduce,
     run,
+    site,
 )
 from paritylab.cli.app import run_app as main
 
@@ -28,4 +29,5 @@ __all__ = [
     "report",
     "reproduce",
     "run",
+    "site",
 ]

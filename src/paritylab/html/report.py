@@ -51,9 +51,18 @@ class Lab:
     figures: tuple[tuple[str, Markup], ...]
 
 
+def keys(results: Results) -> dict[str, str]:
+    """Return where the page shows each cell: cell -> the part after ``#``."""
+    return {c.cell: f"cell-{n}" for n, c in enumerate(sorted(results.cells, key=_by_name))}
+
+
+def _by_name(cell: CellResult) -> str:
+    return cell.cell
+
+
 def page(results: Results) -> str:
     """Return the page of a run as one self-contained file's text."""
-    cells = sorted(results.cells, key=lambda cell: cell.cell)
+    cells = sorted(results.cells, key=_by_name)
     columns = sorted({(c.environment, c.device, c.implementation) for c in cells})
     slowest = max((cell.seconds for cell in cells), default=0.0)
     places = [_place(number, cell, slowest) for number, cell in enumerate(cells)]

@@ -1,0 +1,61 @@
+"""The command that makes the site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from typer.cli import get_docs_for_click
+
+from paritylab import catalog
+from paritylab.cli.app import app, err, out
+
+
+@app.command()
+def site(
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="A results.json; default: the newest of reports/ that holds a whole run."
+        ),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--out", help="Where the pages go.")] = Path("build/site"),
+    sources: Annotated[
+        Path | None, typer.Option("--sources", help="Keep what MkDocs reads in this folder.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Make the site from labs/, docs/ and a run: lessons, programs side by side, curves, reference.
+
+    Opens from a disk, asks nothing from the network. Needs `pip install 'paritylab[site]'`.
+
+    Example: `paritylab run --results r.json`, then `paritylab site --results r.json --open`
+    """
+    # Matplotlib and YAML are for this command alone.
+    from paritylab.site import build, write_tree  # noqa: PLC0415
+
+    root = catalog.find_root()
+    run = results or _newest(root)
+    if run is None:
+        err.print("no run in reports/: pages without verdicts; first: nox -s lab", style="yellow")
+    with TemporaryDirectory(prefix="paritylab-site-") as scratch:
+        tree = sources or Path(scratch) / "site"
+        write_tree(catalog.load(root), run, commands=reference(), folder=tree)
+        first = build(tree, folder)
+    out.print(f"written: {first}", markup=False, highlight=False, soft_wrap=True)
+    if show:
+        typer.launch(first.absolute().as_uri())
+
+
+def reference() -> str:
+    """Return the help of every command as one Markdown page."""
+    command = typer.main.get_command(app)
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="paritylab")
+    return text.replace("# `paritylab`", "# The command line", 1)
+
+
+def _newest(root: Path) -> Path | None:
+    found = sorted((root / "reports").glob("lab*.json"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None
