@@ -72,6 +72,7 @@ class Workshop:
         self._engines: dict[str, Engine | Unavailable] = {}
         self._probes: dict[tuple[str, int, str], dict[str, str] | str] = {}
         self._probing = threading.Lock()
+        self._stopping = threading.Event()
 
     def __enter__(self) -> Workshop:
         return self
@@ -165,13 +166,16 @@ class Workshop:
                     ran = self._one(task, runner)
                 finally:
                     idle.put(runner)
-                done(ran)
+                # What ends because all is stopped has not failed: it is to run again.
+                if not self._stopping.is_set():
+                    done(ran)
 
             with ThreadPoolExecutor(self.jobs) as pool:
                 try:
                     list(pool.map(one, first))
                     list(pool.map(one, filter(wanted, rest)))
                 except BaseException:
+                    self._stopping.set()
                     pool.shutdown(wait=False, cancel_futures=True)
                     engine.close()  # what runs fails at once, so that the threads end
                     raise
