@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -91,11 +90,11 @@ def write_tree(catalog: Catalog, run: Path | None, *, commands: str, folder: Pat
         _lab(site, lab, lesson, pictures.get(lab.slug))
     site.write("index.md", _index(site))
     site.write("claims.md", _claims(site))
-    site.write("reference/commands.md", commands)
+    site.write("reference/command-line.md", commands)
     for name, text in reference.pages():
         site.write(f"reference/{name}.md", text)
     _assets(site)
-    about = config("paritylab", _lead(catalog.root)[1], _nav(site, pages), reference.PACKAGE.parent)
+    about = config(*_lead(catalog.root), _nav(site, pages), reference.PACKAGE.parent)
     (folder / "mkdocs.yml").write_text(yaml.safe_dump(about, sort_keys=False), encoding="utf-8")
     return folder
 
@@ -118,8 +117,9 @@ def _document(site: Site, source: str, pages: dict[str, str]) -> str:
 
 
 def _lead(root: Path) -> tuple[str, str]:
-    """Title and first paragraph of README.md."""
-    head, _, rest = (root / "README.md").read_text("utf-8").partition("\n\n")
+    """Title and first paragraph of README.md, or the folder's name and nothing."""
+    path = root / "README.md"
+    head, _, rest = (path.read_text("utf-8") if path.is_file() else root.name).partition("\n\n")
     return head.removeprefix("# ").strip(), rest.partition("\n\n")[0]
 
 
@@ -132,12 +132,23 @@ def _index(site: Site) -> str:
     return _templates.get_template("index.md.j2").render(
         title=title,
         lead=lead,
-        results=site.results,
+        run=_described(site.results),
+        start="README.md" in _pages(site.catalog),
         ran=len(ran),
         green=sum(cell.verdict.green for cell in ran),
         report=REPORT,
         matrix=tables.matrix(site.cells, site.catalog.labs, REPORT, keys),
         labs=tables.table(("lab", "what runs"), rows),
+    )
+
+
+def _described(results: Results | None) -> str:
+    """When and where a run was made."""
+    if results is None:
+        return ""
+    host = f"{results.host.get('cpu', 'unknown CPU')}, {results.host.get('cores', '?')} cores"
+    return tables.text(
+        f"{results.created[:10]} ({host}, engine {results.run.get('engine', 'unknown')})"
     )
 
 
@@ -214,25 +225,24 @@ def _assets(site: Site) -> None:
 
 
 def _nav(site: Site, pages: dict[str, str]) -> list[Any]:
-    def titled(sources: Iterator[str]) -> list[Any]:
-        return [pages[source] for source in sources]
-
-    guides = sorted(
+    guides: list[Any] = sorted(
         (page for page in pages.values() if page.startswith("guides/")),
         key=lambda page: (_place(page), page),
     )
-    labs = [{slug: f"labs/{slug}.md"} for slug in site.catalog.labs]
-    stacks = titled(f"environments/{name}/README.md" for name in site.catalog.environments)
+    if "CONTRIBUTING.md" in pages:
+        guides.append({"Contributing": pages["CONTRIBUTING.md"]})
+    stacks = [pages[name] for name in pages if name.startswith("environments/")]
     modules = [{name: f"reference/{name}.md"} for name in reference.modules()]
-    return [
-        {"Home": "index.md"},
-        {"Start": "start.md"},
-        {"Labs": labs},
-        {"Claims": "claims.md"},
-        {"Environments": stacks},
-        {"Guides": [*guides, {"Contributing": "contributing.md"}]},
-        {"Reference": [{"Command line": "reference/commands.md"}, {"Python": modules}]},
+    found: list[tuple[str, Any]] = [
+        ("Home", "index.md"),
+        ("Start", pages.get("README.md")),
+        ("Labs", [{slug: f"labs/{slug}.md"} for slug in site.catalog.labs]),
+        ("Claims", "claims.md"),
+        ("Environments", stacks),
+        ("Guides", guides),
+        ("Reference", [{"Command line": "reference/command-line.md"}, {"Python": modules}]),
     ]
+    return [{title: content} for title, content in found if content]
 
 
 def _place(page: str) -> int:
