@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.tree import Tree
 
-from paritylab import bases, catalog, cudacheck, images, venvs
+from paritylab import bases, catalog, cudacheck, images, imagesizes, venvs
 from paritylab.cli.app import Base, Device, Environments, app, err, out
 from paritylab.cudacheck import Load, Scan
 from paritylab.engines.dockerclient import explained, open_client
@@ -104,21 +104,32 @@ def _library_table(name: str, scan: Scan, loads: list[Load]) -> Table:
 
 
 @image_commands.command("list")
-def images_list() -> None:
-    """Show our images with the size of every layer."""
-    with explained("listing images"):
-        rows = images.listing(open_client())
-    for row in rows:
-        out.print(_tree(row))
+def images_list(
+    compressed: Annotated[
+        bool,
+        typer.Option("--compressed", help="Also what a registry would store; packs every layer."),
+    ] = False,
+) -> None:
+    """Show our images with the size of every layer, unpacked and (on demand) compressed."""
+    client = open_client()
+    with explained("listing images"), Progress(console=err, transient=True) as progress:
+        rows = images.listing(client)
+        for row in rows:
+            sizes = imagesizes.compressed(client, row.image_id, progress) if compressed else {}
+            out.print(_tree(row, list(sizes.values())))
     if not rows:
         out.print("no images; `paritylab images build` makes them")
 
 
-def _tree(row: ImageRow) -> Tree:
-    tree = Tree(f"[bold]{row.tag}[/]  {row.size / 1e6:,.0f} MB  [dim]{row.image_id[7:19]}")
-    for layer in row.layers:
-        if layer.size:
-            tree.add(f"{layer.size / 1e6:>8,.0f} MB  {layer.made_by[:90]}")
+def _tree(row: ImageRow, packed: list[int]) -> Tree:
+    total = f", {sum(packed) / 1e6:,.0f} MB compressed" if packed else ""
+    tree = Tree(f"[bold]{row.tag}[/]  {row.size / 1e6:,.0f} MB{total}  [dim]{row.image_id[7:19]}")
+    layers = [layer for layer in row.layers if layer.size]
+    for number, layer in enumerate(layers):
+        # An empty layer has a DiffID, too: sizes are told where they belong to one for certain.
+        known = len(packed) == len(layers)
+        small = f", {packed[number] / 1e6:>6,.0f} MB compressed" if known else ""
+        tree.add(f"{layer.size / 1e6:>8,.0f} MB{small}  {layer.made_by[:90]}")
     return tree
 
 
