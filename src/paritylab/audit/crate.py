@@ -100,46 +100,26 @@ def _language(crate: Any, version: str) -> Any:
 def _action(
     crate: Any, story: Story, plan: Any, inputs: Sequence[Any], results: Sequence[Any]
 ) -> Any:
-    engine = crate.add(
-        SoftwareApplication(
-            crate, "#paritylab", properties={"name": "paritylab", "softwareVersion": story.version}
-        )
-    )
-    images = [
-        crate.add(
-            ContextEntity(
-                crate,
-                f"#image-{name}",
-                {"@type": "SoftwareApplication", "name": name, "identifier": image},
-            )
-        )
-        for name, image in sorted(story.images.items())
-    ]
-    action = crate.add(
-        ContextEntity(
-            crate,
-            "#run",
-            {
-                "@type": "CreateAction",
-                "name": story.title,
-                "startTime": story.begun,
-                "endTime": story.ended,
-                "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
-            },
-        )
-    )
-    action["instrument"] = plan
-    action["object"] = [*inputs, *images]
+    times = {"startTime": story.begun, "endTime": story.ended}
+    done = {"actionStatus": {"@id": "http://schema.org/CompletedActionStatus"}}
+    facts = {"@type": "CreateAction", "name": story.title, **times, **done}
+    action = crate.add(ContextEntity(crate, "#run", facts))
+    images = [_image(crate, name, one) for name, one in sorted(story.images.items())]
+    action["instrument"], action["object"] = plan, [*inputs, *images]
     action["result"] = list(results)
-    agent = {
-        "@type": "OrganizeAction",
-        "name": "paritylab runs the plan",
-        "startTime": story.begun,
-        "endTime": story.ended,
-    }
+    agent = {"@type": "OrganizeAction", "name": "paritylab runs the plan", **times}
     organised = crate.add(ContextEntity(crate, "#organise", agent))
-    organised["instrument"], organised["result"] = engine, action
+    software = {"name": "paritylab", "softwareVersion": story.version}
+    organised["instrument"] = crate.add(
+        SoftwareApplication(crate, "#paritylab", properties=software)
+    )
+    organised["result"] = action
     return action
+
+
+def _image(crate: Any, name: str, image_id: str) -> Any:
+    facts = {"@type": "SoftwareApplication", "name": name, "identifier": image_id}
+    return crate.add(ContextEntity(crate, f"#image-{name}", facts))
 
 
 def _settled(metadata: dict[str, Any]) -> dict[str, Any]:

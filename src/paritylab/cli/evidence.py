@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
@@ -15,6 +15,10 @@ from paritylab.atomic import write as write_file
 from paritylab.cli.app import Base, app, err, out
 from paritylab.errors import EXIT_RED, BundleError, UsageError
 from paritylab.report import check_writable
+
+if TYPE_CHECKING:  # their libraries are an extra
+    from paritylab.audit.rerun import Rerun
+    from paritylab.audit.verify import Bundle
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the comparison here, as JSON.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write the comparison here, as a page.")]
@@ -86,7 +90,6 @@ def verify(
     """
     with _libraries():
         from paritylab.audit import outlook, verify as checks  # noqa: PLC0415, I001
-        from paritylab.audit.rerun import rerun as run_again  # noqa: PLC0415
     if (json or html) and not rerun:
         raise UsageError(
             "--json and --html belong to --rerun", fix=f"paritylab verify {path} --rerun"
@@ -95,21 +98,25 @@ def verify(
     out.print(outlook.verified(found))
     if not rerun:
         return
-    total = sum(1 for cell in found.audit.cells if cell.baseline)
-    with Progress(console=err, transient=True) as progress:
-        task = progress.add_task("running again", total=total)
-        result = run_again(
-            found,
-            catalog.find_root(),
-            engine=engine,
-            base=base,
-            tell=lambda cell: progress.update(task, advance=1, description=cell),
-        )
+    result = _rerun(found, engine, base)
     out.print(outlook.again(result))
     _written(json, outlook.to_json(result.diff))
     _written(html, outlook.to_html(result.diff))
     if not result.reproduced:
         raise typer.Exit(EXIT_RED)
+
+
+def _rerun(found: Bundle, engine: str | None, base: str) -> Rerun:
+    from paritylab.audit.rerun import rerun as run_again  # noqa: PLC0415
+
+    total = sum(1 for cell in found.audit.cells if cell.baseline)
+    with Progress(console=err, transient=True) as progress:
+        task = progress.add_task("running again", total=total)
+
+        def tell(cell: str) -> None:
+            progress.update(task, advance=1, description=cell)
+
+        return run_again(found, catalog.find_root(), engine=engine, base=base, tell=tell)
 
 
 @app.command()
