@@ -15,7 +15,7 @@ from paritylab import bases, cache, imagebuild, locking, locks, wheelhouse
 from paritylab.bases import Base
 from paritylab.errors import ImageError
 from paritylab.imagebuild import KIND, Recipe
-from paritylab.model import Environment
+from paritylab.model import Environment, Stack
 from paritylab.shipped import recipes
 
 KINDS = (f"{KIND}=image", f"{KIND}=base")
@@ -51,11 +51,13 @@ class Context:
 def tag(environment: Environment, device: str, base: Base) -> str:
     """Return ``paritylab/<environment>:<device>-<hash>``.
 
-    The hash covers the base, the lock, docker/install.sh, docker/Dockerfile and docker/tools.lock,
-    so an image under this name is the right one, and a second build has nothing to do.
+    The hash covers the base, the lock, what is left out, docker/install.sh, docker/Dockerfile and
+    docker/tools.lock, so an image under this name is the right one, and a second build has nothing
+    to do.
     """
     recipe = _folder(environment)
-    facts = [base.reference, environment.stacks[device].lock_digest, environment.python, device]
+    stack = environment.stacks[device]
+    facts = [base.reference, stack.lock_digest, environment.python, device, *stack.drop]
     files = [recipe / "install.sh", recipe / "Dockerfile", recipe / "tools.lock"]
     digest = hashlib.sha256("\n".join(facts).encode())
     for file in files:
@@ -228,9 +230,17 @@ def _files(environment: Environment, device: str, progress: Progress) -> dict[st
     return {
         "install.sh": recipe / "install.sh",
         "lock": stack.lock,
+        **({"drop": _drop_list(stack)} if stack.drop else {}),
         **{f"wheels/{wheel.name}": wheel for wheel in sorted(wheels.glob("*.whl"))},
         **{f"tools/{wheel.name}": wheel for wheel in sorted(tools.glob("*.whl"))},
     }
+
+
+def _drop_list(stack: Stack) -> Path:
+    text = "".join(f"{pattern}\n" for pattern in stack.drop)
+    path = cache.folder("drop") / hashlib.sha256(text.encode()).hexdigest()[:12]
+    path.write_text(text, "utf-8")
+    return path
 
 
 def _labels(environment: Environment, device: str, base: Base) -> dict[str, str]:
