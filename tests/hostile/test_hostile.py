@@ -18,8 +18,8 @@ pytestmark = pytest.mark.docker
 
 BACK = 2.0
 """Seconds after the limit within which the host has its answer."""
-START = 30.0
-"""Seconds in which a fresh container and its workers start on a busy machine."""
+SLACK = 0.5
+"""Of the clock: the host's greeting, and a thread that waits for a processor."""
 OUT_CAP = 64 << 20
 """Bytes that all files of a run may have together."""
 
@@ -46,13 +46,7 @@ def contained(graded: Graded, attack: Attack, student: str) -> None:
     for trial in trials:
         if trial["implementation"] not in attack.full:
             assert re.fullmatch(attack.status, trial["status"]), trial
-        assert trial["wall"] <= _allowed(trial), (trial["wall"], trial["suspicious"])
-
-
-def _allowed(trial: dict[str, object]) -> float:
-    """Seconds until an answer; whoever brings down the worker is run once more, elsewhere."""
-    again = "gave no answer" in str(trial["suspicious"])
-    return 2 * (LIMIT + BACK) + START if again else LIMIT + BACK
+        assert trial["wall"] <= LIMIT + BACK + SLACK, (trial["wall"], trial["suspicious"])
 
 
 def _lines(word: str, trials: list[dict[str, str]]) -> list[str]:

@@ -74,7 +74,7 @@ class Lane:
             return session.run(job)
         except LabError as fault:
             self.spoilt = True
-            self.close()  # whatever still runs in it takes the machine from the others
+            self.clear()
             return Trouble(fault=fault, taken=taken)
 
     def clear(self) -> None:

@@ -139,19 +139,21 @@ class _Grader:
         worker too, while a third container starts well, the submission is to blame.
         """
         troubles: list[Trouble] = []
-        began = time.monotonic()
         while True:
+            began = time.monotonic()
             answer = lane.run(self.plan.worker_key(question.implementation), self._job(question))
+            wall = time.monotonic() - began
             if isinstance(answer, JobResult):
                 break
             if self._stopping.is_set():
                 raise answer.fault
             troubles.append(answer)
+            lane.close()  # whatever still runs in it takes the machine from the others
             lane = stack.enter_context(lanes.fresh())
             if len(troubles) == ATTEMPTS:
                 answer = _blamed(troubles)
                 break
-        trial = self._marked(question, answer, wall=time.monotonic() - began)
+        trial = self._marked(question, answer, wall=wall)
         if troubles:
             note = f"{question.implementation}: its worker gave no answer: {troubles[0].fault.what}"
             trial = replace(trial, suspicious=(*trial.suspicious, note))

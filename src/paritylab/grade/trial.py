@@ -36,7 +36,8 @@ class Trial:
     """What became of one implementation on one hidden seed, once.
 
     ``source`` is the digest of the text that ran; ``status`` that of a JobResult; ``seconds`` were
-    spent in the submission's own code, ``wall`` from asking to the answer.
+    spent in the submission's own code, ``wall`` from asking to the answer (the last time, if it was
+    asked again).
     """
 
     implementation: str
