@@ -146,14 +146,18 @@ def _nbgrader_place(root: Path, entries: list[Path]) -> Path | None:
 
 
 def _stamped(student: Path) -> bool:
-    return _is_folder(student) and any(
-        (path / "timestamp.txt").is_file() for path in _entries(student) if _is_folder(path)
-    )
+    try:
+        return _is_folder(student) and any(
+            (path / "timestamp.txt").is_file() for path in _entries(student) if _is_folder(path)
+        )
+    except (SubmissionError, OSError):
+        return False  # told when that student's folder is read
 
 
 def _nbgrader(_: Path, entries: list[Path]) -> Iterable[Attempt]:
     for student in entries:
-        if not _is_folder(student):
+        if not _stamped(student):
+            yield from _plain(Path(), [student])
             continue
         for assignment in _entries(student):
             if _is_folder(assignment):

@@ -237,8 +237,9 @@ def _pick(implementation: str, listing: Listing, handed: Handed, *, alone: bool)
             paths = ", ".join(f"`{shown(m.path)}`" for m in best[:3])
             handed.faults.append(f"{paths}: which one counts cannot be told; hand in one {name}")
             return None
-        _note_others(implementation, best[0], listing, handed)
-        return best[0]
+        chosen = next((m for m in best if m.fault), best[0])
+        _note_others(implementation, chosen, listing, handed)
+        return chosen
     code = [m for m in listing.members if m.name.lower().endswith(CODE)]
     if alone and len(code) == 1:
         handed.notes.append(f"`{shown(code[0].path)}` was taken as {implementation}.py")
@@ -251,7 +252,7 @@ def _pick(implementation: str, listing: Listing, handed: Handed, *, alone: bool)
 
 def _note_others(implementation: str, best: Member, listing: Listing, handed: Handed) -> None:
     names = {f"{implementation}{ending}" for ending in CODE}
-    others = [m for m in listing.members if m.name.lower() in names and m is not best]
+    others = [m for m in listing.members if m.name.lower() in names and m.path != best.path]
     if others:
         handed.notes.append(
             f"`{shown(best.path)}` counts; left aside: "
