@@ -41,11 +41,14 @@ def gather(folder: Path, root: Path) -> Evidence:
     )
 
 
-def cells_of(audit: Audit, root: Path) -> list[Cell]:
-    """The cells of an audit, as far as the project still has them and they can run."""
+def cells_of(audit: Audit, root: Path, engine: str | None = None) -> list[Cell]:
+    """The cells of an audit, as far as the project still has them and they can run.
+
+    ``engine`` None is the audit's own.
+    """
     wanted = {cell.cell for cell in audit.cells}
     chosen = Selection(device=str(audit.facts.get("device", "cpu")))
-    engine = str(audit.facts.get("engine", "venv"))
+    engine = engine or str(audit.facts.get("engine", "venv"))
     found = cells_in(Options(selection=chosen, engine=engine, root=root))
     return [cell for cell in found if cell.id in wanted and not cell.unsupported]
 

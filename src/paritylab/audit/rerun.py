@@ -56,7 +56,10 @@ def rerun(
     the cells, EngineError and whatever else keeps cells from running.
     """
     recorded = {cell.cell: cell for cell in bundle.audit.cells if cell.baseline}
-    cells = [cell for cell in cells_of(bundle.audit, root) if cell.id in recorded]
+    engine = engine or str(bundle.audit.facts.get("engine", "venv"))
+    settings = Settings(profile=side(bundle).profile)
+    options = Options(settings=settings, engine=engine, base=base, root=root).check()
+    cells = [cell for cell in cells_of(bundle.audit, root, engine) if cell.id in recorded]
     if not cells:
         commit = bundle.facts["project"].get("commit")
         raise BundleError(
@@ -64,9 +67,6 @@ def rerun(
             where=str(bundle.path),
             fix=f"git checkout {commit}" if commit else "use the project that it was made of",
         )
-    engine = engine or str(bundle.audit.facts.get("engine", "venv"))
-    settings = Settings(profile=side(bundle).profile)
-    options = Options(settings=settings, engine=engine, base=base, root=root)
     found: dict[str, tuple[CellDiff, Outcome]] = {}
     with Workshop(options) as workshop:
 
