@@ -15,6 +15,9 @@ from paritylab.stacks import Gpu
 CONTEXT_MB = 512
 """MiB of a share that the frameworks cannot count: CUDA's context, kernels, handles."""
 
+START_SECONDS = 120.0
+"""On top of a cell's own limit: CUDA starts in every job, and may compile kernels for a new GPU."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Share:

@@ -10,6 +10,7 @@ import numpy as np
 
 from paritylab.compare import Report, compare
 from paritylab.digest import digest
+from paritylab.gpushares import START_SECONDS
 from paritylab.hardware import cpu_class
 from paritylab.model import Cell, CellResult, Comparison, Divergence, Value, Verdict
 from paritylab.scenarios import Problem
@@ -30,7 +31,7 @@ def judge(
         stderr=answer.stderr,
     )
     if answer.status != "ok":
-        verdict, message = _not_ok(answer, cell)
+        verdict, message = _not_ok(answer, cell, on_gpu=blank.hardware is not None)
         return replace(seen, verdict=verdict, message=message)
     report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
     found = digest(_with_bits(cell, answer))
@@ -99,11 +100,12 @@ def _held(report: Report, stale: str | None) -> tuple[Verdict, str]:
     return Verdict.CLOSE, ""
 
 
-def _not_ok(answer: JobResult, cell: Cell) -> tuple[Verdict, str]:
+def _not_ok(answer: JobResult, cell: Cell, *, on_gpu: bool) -> tuple[Verdict, str]:
     if answer.status == "timeout":
         seconds = cell.lab.limits.seconds
         where = f"labs/{cell.lab.slug}/lab.toml: limits.seconds"
-        return Verdict.TIMEOUT, f"no answer within {seconds:g} s ({where})"
+        start = f" and {START_SECONDS:g} s for CUDA's start" if on_gpu else ""
+        return Verdict.TIMEOUT, f"no answer within {seconds:g} s{start} ({where})"
     if answer.status == "killed":
         return Verdict.KILLED, answer.cause
     if answer.error_type:

@@ -16,6 +16,7 @@ from paritylab.errors import HungUpError, LabError, WorkerError
 from paritylab.fleet import Fleet, LocalFleet
 from paritylab.gpupool import GpuPool
 from paritylab.gpurun import Answer, on_some_gpu
+from paritylab.gpushares import START_SECONDS
 from paritylab.judge import judge
 from paritylab.model import Cell, CellResult, Gpu, Lab, Verdict, WorkerKey
 from paritylab.scenarios import Problem
@@ -97,7 +98,10 @@ class Runner:
         versions: dict[str, str] = {}
 
         def on(gpu: Gpu | None) -> Answer:
-            job = replace(job_of(cell, problem, self.settings), on_gpu=gpu is not None)
+            job = job_of(cell, problem, self.settings)
+            if gpu:
+                limits = replace(job.limits, seconds=job.limits.seconds + START_SECONDS)
+                job = replace(job, on_gpu=True, limits=limits)
             answer, told = self.execute(cell.worker_key(self.settings.profile, gpu), job)
             versions.update(told, **({"gpu": gpu.name, "driver": gpu.driver} if gpu else {}))
             return answer
