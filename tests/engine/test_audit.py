@@ -3,7 +3,7 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -203,7 +203,7 @@ def test_what_is_skipped_says_why_and_never_counts(lab: Callable, tmp_path: Path
 
 
 @pytest.fixture
-def stopped(lab: Callable, tmp_path: Path) -> Iterator[tuple[Cell, Audit]]:
+def stopped(lab: Callable, tmp_path: Path) -> tuple[Cell, Audit]:
     """An audit that was interrupted after its third run."""
     cell = lab(program(CLEAN))
 
@@ -213,7 +213,7 @@ def stopped(lab: Callable, tmp_path: Path) -> Iterator[tuple[Cell, Audit]]:
 
     request = Request(variations=("repeat", "home", "folder", "memory", "time-zone"), pairs=0)
     prepared = prepare([cell], OPTIONS, request, jobs=1)
-    yield cell, run_audit(prepared, out=tmp_path, tell=tell)
+    return cell, run_audit(prepared, out=tmp_path, tell=tell)
 
 
 def test_an_interrupted_audit_says_that_it_is_partial(stopped: tuple[Cell, Audit]) -> None:
@@ -315,4 +315,4 @@ def test_the_document_is_plain_json(lab: Callable, tmp_path: Path) -> None:
     change = "x = x * np.float32('nan') if os.environ.get('CI') else x"
     audited(lab(program(change)), tmp_path, "variables", "repeat")
     text = (tmp_path / DOCUMENT).read_text()
-    json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    json.loads(text, parse_constant=pytest.fail)

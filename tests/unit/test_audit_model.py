@@ -74,13 +74,11 @@ def test_the_same_audit_gives_the_same_bytes() -> None:
     assert to_json(audit()) == to_json(from_json(to_json(audit())))
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1", True, 1e300])
+@pytest.mark.parametrize("version", [0, 2, None, "1", 1e300])
 def test_another_schema_is_refused_by_its_number(version: object) -> None:
     """A document of a newer paritylab is not half understood."""
     plain = json.loads(to_json(audit())) | {"schema_version": version}
     with pytest.raises(BundleError, match="schema"):
-        if version is True:  # 1 == True, but the field is a number
-            plain["schema_version"] = "one"
         from_json(json.dumps(plain).encode())
 
 

@@ -56,24 +56,28 @@ def test_without_being_told_it_changes_nothing(library: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "code", "answer"),
+    ("settings", "code", "answer"),
     [
-        ("host", "elsewhere", "[socket.gethostname(), os.uname().nodename]", ["elsewhere"] * 2),
-        ("pid", "4242", "os.getpid()", 4242),
-        ("user", "65534", "[os.getuid(), os.geteuid()]", [65534, 65534]),
-        ("frozen", "1700000000", "[time.time(), time.time_ns() % 10]", [1.7e9, 0]),
-        ("frozen", "5", "[time.monotonic(), time.perf_counter(), time.process_time()]", [5.0] * 3),
-        ("directory", "sorted", "os.listdir('.')", ["a", "b", "c"]),
-        ("directory", "reversed", "[e.name for e in os.scandir('.')]", ["c", "b", "a"]),
+        (("host", "elsewhere"), "[socket.gethostname(), os.uname().nodename]", ["elsewhere"] * 2),
+        (("pid", "4242"), "os.getpid()", 4242),
+        (("user", "65534"), "[os.getuid(), os.geteuid()]", [65534, 65534]),
+        (("frozen", "1700000000"), "[time.time(), time.time_ns() % 10]", [1.7e9, 0]),
+        (
+            ("frozen", "5"),
+            "[time.monotonic(), time.perf_counter(), time.process_time()]",
+            [5.0] * 3,
+        ),
+        (("directory", "sorted"), "os.listdir('.')", ["a", "b", "c"]),
+        (("directory", "reversed"), "[e.name for e in os.scandir('.')]", ["c", "b", "a"]),
     ],
 )
 def test_a_pretence_is_seen(
-    library: Path, tmp_path: Path, key: str, value: str, code: str, answer: object
+    library: Path, tmp_path: Path, settings: tuple[str, str], code: str, answer: object
 ) -> None:
     """Each variation that the library makes really reaches a Python program."""
     for name in "cab":
         (tmp_path / name).touch()
-    told = tell(library, f"os.chdir({str(tmp_path)!r})\npretend({key!r}, {value!r})\nanswer = {code}")
+    told = tell(library, f"os.chdir({str(tmp_path)!r})\npretend(*{settings!r})\nanswer = {code}")
     assert told == answer
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from queue import SimpleQueue
@@ -151,14 +151,7 @@ class Workshop:
             for task in tasks:
                 done(Ran(task=task, answer=None, why=engine.reason, fix=engine.fix, seen={}))
             return
-        cold = tasks[0].condition.workers == "each"
-        settings = Settings(profile=self.profile, cold=cold)
-        with LocalFleet(engine) as fleet, ExitStack() as stack:
-            idle: SimpleQueue[Runner] = SimpleQueue()
-            for _ in range(self.jobs):
-                idle.put(stack.enter_context(Runner(engine, fleet, settings)))
-            if not cold:
-                fleet.prefetch(self._keys(tasks))
+        with self._crew(engine, tasks) as idle, ThreadPoolExecutor(self.jobs) as pool:
 
             def one(task: Task) -> None:
                 runner = idle.get()
@@ -170,15 +163,27 @@ class Workshop:
                 if not self._stopping.is_set():
                     done(ran)
 
-            with ThreadPoolExecutor(self.jobs) as pool:
-                try:
-                    list(pool.map(one, first))
-                    list(pool.map(one, filter(wanted, rest)))
-                except BaseException:
-                    self._stopping.set()
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    engine.close()  # what runs fails at once, so that the threads end
-                    raise
+            try:
+                list(pool.map(one, first))
+                list(pool.map(one, filter(wanted, rest)))
+            except BaseException:
+                self._stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                engine.close()  # what runs fails at once, so that the threads end
+                raise
+
+    @contextmanager
+    def _crew(self, engine: Engine, tasks: Sequence[Task]) -> Iterator[SimpleQueue[Runner]]:
+        """Runners that idle, as many as run at a time, with their workers on the way."""
+        cold = tasks[0].condition.workers == "each"
+        settings = Settings(profile=self.profile, cold=cold)
+        with LocalFleet(engine) as fleet, ExitStack() as stack:
+            idle: SimpleQueue[Runner] = SimpleQueue()
+            for _ in range(self.jobs):
+                idle.put(stack.enter_context(Runner(engine, fleet, settings)))
+            if not cold:
+                fleet.prefetch(self._keys(tasks))
+            yield idle
 
     def _keys(self, tasks: Sequence[Task]) -> Iterator[WorkerKey]:
         keys = {}

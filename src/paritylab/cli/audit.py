@@ -38,6 +38,22 @@ from paritylab.plan import Options, cells_of
 from paritylab.runner import Settings
 
 OUT = Path("reports/audit")
+Variations = Annotated[
+    list[str] | None,
+    typer.Option("--variation", help="Only this variation; repeatable. See --list."),
+]
+Repeats = Annotated[int, typer.Option(min=1, help="Runs per cell and variation.")]
+Pairs = Annotated[int, typer.Option(min=0, help="Seeded pairs of variations besides.")]
+Seed = Annotated[int, typer.Option(min=0, help="Which pairs.")]
+Target = Annotated[
+    Path,
+    typer.Option("--out", help="Folder for journal, document and outputs; or a bundle, *.zip."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is there.")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time; default: cores.")
+]
+Listed = Annotated[bool, typer.Option("--list", help="Print the variations and end.")]
 
 
 @app.command()
@@ -49,22 +65,14 @@ def audit(
     engine: EngineName = "venv",
     base: Base = "auto",
     profile: Profile = "portable",
-    variation: Annotated[
-        list[str] | None,
-        typer.Option("--variation", help="Only this variation; repeatable. See --list."),
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs per cell and variation.")] = 1,
-    pairs: Annotated[int, typer.Option(min=0, help="Seeded pairs of variations besides.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Which pairs.")] = 0,
-    target: Annotated[
-        Path,
-        typer.Option("--out", help="Folder for journal, document and outputs; or a bundle, *.zip."),
-    ] = OUT,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is there.")] = False,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time; default: cores.")
-    ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="Print the variations and end.")] = False,
+    variation: Variations = None,
+    repeats: Repeats = 1,
+    pairs: Pairs = 2,
+    seed: Seed = 0,
+    target: Target = OUT,
+    resume: Resume = False,
+    jobs: Jobs = None,
+    listed: Listed = False,
 ) -> None:
     """Run cells again under controlled changes; say how far each reproduces, and why not further.
 
@@ -88,9 +96,14 @@ def audit(
     )  # fmt: skip
     jobs = jobs or len(os.sched_getaffinity(0))
     prepared = conduct.prepare(cells_of(options), options, request, jobs=jobs)
-    folder = target.with_suffix("") if target.suffix == ".zip" else target
     out.print(show.outline(prepared, jobs=jobs))
+    folder = target.with_suffix("") if target.suffix == ".zip" else target
     document = _conducted(prepared, folder, resume=resume, jobs=jobs)
+    _finish(document, folder, target)
+
+
+def _finish(document: Audit, folder: Path, target: Path) -> None:
+    """Print what was found, pack it if asked for, and exit by what was found."""
     out.print(show.summary(document))
     out.print(f"document: {folder / conduct.DOCUMENT}", style="dim")
     if folder != target:
@@ -110,7 +123,7 @@ def audit_power(
         Path, typer.Option("--out", help="Folder for the two audits; a new one is made.")
     ] = Path("reports/audit-power"),
     clean: Annotated[bool, typer.Option(help="Count false alarms on clean labs, too.")] = True,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1)] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Measure the audit itself: planted causes that it names, false alarms on clean labs.
 
