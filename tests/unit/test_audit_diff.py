@@ -217,6 +217,19 @@ def test_the_nearer_package_comes_first() -> None:
     ]  # fmt: skip
 
 
+def test_what_an_audit_has_shown_comes_first() -> None:
+    """Two things changed; the audit saw the cell move on an emulated CPU: the CPU is named."""
+    after = one_side(torch="2")
+    after.facts["host"].update(cpu="B")
+    found = changes(one_side(), after, CELLS)
+    cell = told(CELLS[0], State.MOVED)
+    [unaware] = attributed([cell], found)
+    assert unaware.goes_with[0].kind == "package"
+    [aware] = attributed([cell], found, {"t": ("cpu-haswell", "threads")})
+    assert aware.goes_with[0].kind == "cpu"
+    assert aware.goes_with[0].known == ("cpu-haswell", "threads")
+
+
 def test_another_file_of_the_same_version_is_a_difference() -> None:
     """A wheel that was built again is another wheel."""
     after = one_side()

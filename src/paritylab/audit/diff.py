@@ -19,6 +19,13 @@ from paritylab.model import Comparison, OutputSpec, Value
 
 SUSPECTS = 3
 """Differences that are named for a cell."""
+_SHOWN_BY = {
+    "cpu": ("cpu-", "isa-", "threads", "affinity"),
+    "engine": ("engine-",),
+    "gpu": ("device",),
+    "package": ("environment",),
+}
+# A variation whose name begins so is the same sort of change, made on purpose on one machine.
 
 
 class State(StrEnum):
@@ -36,13 +43,15 @@ class State(StrEnum):
 class Suspect:
     """A recorded difference that goes with a cell's move.
 
-    Of the cells that it can reach, ``moved`` have other bits and ``stayed`` have not.
+    Of the cells that it can reach, ``moved`` have other bits and ``stayed`` have not. ``known``
+    are variations of this sort under which one of the two audits has seen the cell move.
     """
 
     kind: str
     sentence: str
     moved: int
     stayed: int
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +113,7 @@ def diff(before: Bundle, after: Bundle) -> Diff:
     return Diff(
         before=before.digest,
         after=after.digest,
-        cells=tuple(attributed(compared, found)),
+        cells=tuple(attributed(compared, found, seen_moving(before, after))),
         changes=tuple(found),
     )
 
@@ -119,24 +128,42 @@ def side(bundle: Bundle) -> Side:
     )
 
 
-def attributed(cells: Sequence[CellDiff], found: Sequence[Change]) -> list[CellDiff]:
+def seen_moving(*bundles: Bundle) -> dict[str, tuple[str, ...]]:
+    """The single variations under which each cell moved in one of the audits."""
+    found: dict[str, set[str]] = {}
+    for bundle in bundles:
+        for cell in bundle.audit.cells:
+            found.setdefault(cell.cell, set()).update(n for n in cell.moved if "+" not in n)
+    return {cell: tuple(sorted(names)) for cell, names in found.items()}
+
+
+def attributed(
+    cells: Sequence[CellDiff],
+    found: Sequence[Change],
+    moving: Mapping[str, tuple[str, ...]] | None = None,
+) -> list[CellDiff]:
     """Return the cells with what goes with each that moved, the best fit first.
 
     A difference fits the better the fewer cells it can reach that did not move, and the nearer it
-    is to the program.
+    is to the program; one of a sort that an audit has shown to move the cell (``moving``) comes
+    first.
     """
+    shown = moving or {}
     moved = {one.cell for one in cells if one.state is State.MOVED}
     stayed = {one.cell for one in cells if one.state is State.EQUAL}
 
     def suspects(cell: str) -> tuple[Suspect, ...]:
         reaching = [one for one in found if cell in one.cells]
-        reaching.sort(key=lambda one: _rank(one, cell, moved, stayed))
+        reaching.sort(
+            key=lambda one: (not _known(one, shown.get(cell, ())), _rank(one, cell, moved, stayed))
+        )
         return tuple(
             Suspect(
                 kind=one.kind,
                 sentence=one.sentence,
                 moved=len(one.cells.keys() & moved),
                 stayed=len(one.cells.keys() & stayed),
+                known=_known(one, shown.get(cell, ())),
             )
             for one in reaching[:SUSPECTS]
         )
@@ -145,6 +172,10 @@ def attributed(cells: Sequence[CellDiff], found: Sequence[Change]) -> list[CellD
         replace(one, goes_with=suspects(one.cell)) if one.state is State.MOVED else one
         for one in cells
     ]
+
+
+def _known(one: Change, moving: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in moving if name.startswith(_SHOWN_BY.get(one.kind, ("+",))))
 
 
 # Follow from others (an image from its lock), or say nothing by themselves.

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from paritylab.audit import documents
 from paritylab.audit.changes import Change
-from paritylab.audit.diff import CellDiff, Diff, State
+from paritylab.audit.diff import CellDiff, Diff, State, Suspect
 from paritylab.audit.rerun import Rerun
 from paritylab.audit.verify import Bundle
 from paritylab.html.page import render
@@ -143,7 +143,10 @@ def _with(one: CellDiff) -> str:
         return ""
     if not one.goes_with:
         return "no recorded difference"
-    return "; ".join(
-        f"{suspect.sentence}" + (f" (but {suspect.stayed} stayed)" if suspect.stayed else "")
-        for suspect in one.goes_with
-    )
+    return "; ".join(map(_suspect, one.goes_with))
+
+
+def _suspect(one: Suspect) -> str:
+    stayed = f" (but {one.stayed} stayed)" if one.stayed else ""
+    known = f" (seen to move it: {', '.join(one.known)})" if one.known else ""
+    return f"{one.sentence}{known}{stayed}"

@@ -9,7 +9,16 @@ from typing import Any
 
 from paritylab.audit.bundle import collect
 from paritylab.audit.changes import Side, changes
-from paritylab.audit.diff import CellDiff, Diff, State, attributed, distances, side, specs_of
+from paritylab.audit.diff import (
+    CellDiff,
+    Diff,
+    State,
+    attributed,
+    distances,
+    seen_moving,
+    side,
+    specs_of,
+)
 from paritylab.audit.evidence import cells_of
 from paritylab.audit.model import CellAudit, Observation, Outcome
 from paritylab.audit.observe import kept, observe
@@ -83,7 +92,7 @@ def rerun(
     diff = Diff(
         before=bundle.digest,
         after="this machine, now",
-        cells=tuple(attributed(compared, moved)),
+        cells=tuple(attributed(compared, moved, seen_moving(bundle))),
         changes=tuple(moved),
     )
     return Rerun(diff=diff, outcomes={name: outcome for name, (_, outcome) in found.items()})
