@@ -409,16 +409,6 @@ def zip_link() -> bytes:
     return out.getvalue()
 
 
-def bomb(size: int = 300 << 20) -> bytes:
-    """A tar of zeros in front of the source."""
-    return tarred({"zeros": b"\0" * size, "pytorch.py": SOURCE}, "w:gz")
-
-
-def crowd() -> Files:
-    """100,000 empty files and a source."""
-    return {f"data/{i}": b"" for i in range(100_000)} | {"pytorch.py": SOURCE}
-
-
 def scattered(count: int) -> Callable[[Path], None]:
     """A folder with many files."""
 
@@ -528,25 +518,6 @@ def test_duplicates_in_an_archive_are_not_chosen_from(tmp_path: Path, lab: Lab) 
     both = tarred({}, "w", first, second)
     put(tmp_path, {"eve.zip": both})
     assert "more than once" in " ".join(read(tmp_path, lab, "pytorch")["eve"].faults)
-
-
-def test_a_tar_bomb_in_front_of_the_source_stops_early(tmp_path: Path, lab: Lab) -> None:
-    """What unpacks to 300 MB is not unpacked."""
-    one = alone(tmp_path, lab, archive("eve.tar.gz", bomb()), "pytorch")
-    assert "unpacks to more than 128 MiB" in one.faults[0]
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("eve.zip", lambda: zipped(crowd())), ("eve.tar.gz", lambda: tarred(crowd(), "w:gz"))],
-    ids=["zip", "tar"],
-)
-def test_a_hundred_thousand_files_in_an_archive(
-    tmp_path: Path, lab: Lab, name: str, content: Callable[[], bytes]
-) -> None:
-    """Either they are looked through or a sentence says that they are too many."""
-    one = alone(tmp_path, lab, archive(name, content()), "pytorch")
-    assert one.sources or "more files than can be looked at" in one.faults[0]
 
 
 def test_many_files_in_a_folder_are_looked_through(tmp_path: Path, lab: Lab) -> None:

@@ -112,7 +112,7 @@ def read_file(path: Path, cap: int) -> bytes:
             raise UnreadableError(f"{shown(path.name)} is no regular file")
         if status.st_size > cap:
             raise too_large(path.name, status.st_size, cap)
-        return file.read(cap)
+        return file.read(status.st_size)  # a buffer of that size, not of the cap's
 
 
 def too_large(name: str, size: int, cap: int) -> UnreadableError:
