@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,6 +21,7 @@ from paritylab.audit.model import (
     Plan,
     Skipped,
     VariationNote,
+    from_json,
     to_json,
 )
 from paritylab.audit.plan import Planned, Request, estimate, plan
@@ -28,7 +31,7 @@ from paritylab.audit.run import Ran, Task, Workshop, timed
 from paritylab.audit.search import Search, shortened
 from paritylab.audit.tiers import cell_audit
 from paritylab.audit.variations import VARIATIONS
-from paritylab.errors import UsageError
+from paritylab.errors import LabError, UsageError
 from paritylab.journal import Journal
 from paritylab.model import Cell
 from paritylab.plan import Options, facts
@@ -103,6 +106,13 @@ def run_audit(
     (out / DOCUMENT).write_bytes(to_json(audit))
     durations.learn(audit.observations)
     return audit
+
+
+def clear_finished(folder: Path) -> None:
+    """Make room where a finished audit is; one that can be resumed stays."""
+    with suppress(OSError, LabError):
+        if from_json((folder / DOCUMENT).read_bytes()).partial is None:
+            shutil.rmtree(folder)
 
 
 def _settled(prepared: Prepared) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
+from paritylab.audit import shim
 from paritylab.audit.conditions import BASELINE, Condition
 from paritylab.audit.engines import open_audit_engine
 from paritylab.engines.base import Engine, Unavailable
@@ -208,7 +209,7 @@ class Workshop:
             answer, seen = fault, {}
         if isinstance(answer, Unavailable):
             return Ran(task=task, answer=None, why=answer.reason, fix=answer.fix, seen={})
-        if isinstance(answer, _NOT_THE_LABS):
+        if isinstance(answer, LabError) and (isinstance(answer, _NOT_THE_LABS) or _refused(answer)):
             return Ran(task=task, answer=None, why=_told(answer), fix=answer.fix or "", seen={})
         if isinstance(answer, LabError):
             # The machine's fault or the lab's: nobody knows, so it counts as a failed run.
@@ -236,6 +237,11 @@ class Workshop:
         if not isinstance(answer, JobResult) or answer.status != "ok":
             return {}
         return {name: str(value) for name, value in answer.values.items()}
+
+
+def _refused(fault: LabError) -> bool:
+    """Whether a worker could not start because its machine cannot make the variation."""
+    return any(words in str(fault) for words in shim.REFUSALS)
 
 
 def _told(fault: LabError) -> str:

@@ -26,6 +26,8 @@ WANTED = "PARITYLAB_SHIM"
 """A variable of a worker's key that asks for the library."""
 FIXED = "PARITYLAB_FIXED_ADDRESSES"
 """A variable of a worker's key that asks for the same addresses in every process."""
+REFUSALS = ("this CPU cannot be emulated here", "fixed addresses are not allowed here")
+"""Last words of a process that cannot have what was asked for; see shim.c and ``_LAUNCH``."""
 
 # arch_prctl(ARCH_SET_CPUID, 0) and at once back again: no CPUID in between.
 _FAULTS = (

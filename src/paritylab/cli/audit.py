@@ -98,6 +98,8 @@ def audit(
     prepared = conduct.prepare(cells_of(options), options, request, jobs=jobs)
     out.print(show.outline(prepared, jobs=jobs))
     folder = target.with_suffix("") if target.suffix == ".zip" else target
+    if folder == OUT and not resume:
+        conduct.clear_finished(folder)
     document = _conducted(prepared, folder, resume=resume, jobs=jobs)
     _finish(document, folder, target)
 
