@@ -22,7 +22,7 @@ from paritylab.errors import EngineError, LabError
 from paritylab.model import WorkerKey
 from paritylab.wire import Job, JobResult, Session
 
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 1.5
 """The worker ends a job at its deadline; after this much more, the whole sandbox is ended."""
 SERVED = 500
 """Submissions after which a long-lived lane is replaced: its uids are far from used up."""

@@ -6,6 +6,11 @@ DEVICES = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
            "/dev/stderr"}  # fmt: skip
 
 
+def masked(path):
+    """Whether it is /dev/null under another name, or the statistics that anybody may wait for."""
+    return path.startswith("/proc/pressure") or os.stat(path).st_rdev == os.makedev(1, 3)
+
+
 def run(inputs, workdir):
     home, tried = os.path.dirname(os.getcwd()), 0
     mine = (*MINE, home, "/proc/%d" % os.getpid())
@@ -25,7 +30,7 @@ def run(inputs, workdir):
             pass
         for name in files[:200]:
             path = os.path.join(folder, name)
-            if path in DEVICES or path.startswith(mine) or os.path.islink(path):
+            if path in DEVICES or path.startswith(mine) or os.path.islink(path) or masked(path):
                 continue
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
