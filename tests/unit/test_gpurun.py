@@ -71,7 +71,8 @@ def on_cuda(project: Path) -> list[Cell]:
     folder = project / "environments/tiny"
     text = (folder / "environment.toml").read_text()
     stack = text[text.index("[devices.cpu]") : text.index("[profiles.portable]")]
-    cuda = stack.replace("cpu]", "cuda]") + '[devices.cuda.variables]\nCARDS = "yes"\n\n'
+    cuda = stack.replace("cpu]", "cuda]") + 'driver = "525.60.13"\n\n'
+    cuda += '[devices.cuda.variables]\nCARDS = "yes"\n\n'
     cuda += '[devices.cuda.profiles.portable]\nSTILL = "yes"\n\n'
     (folder / "environment.toml").write_text(text.replace("[profiles.por", cuda + "[profiles.por"))
     (folder / "cuda.in").write_text("numpy==2.2.6\n")
@@ -167,6 +168,21 @@ def test_a_failing_cell_keeps_its_own_failure(on_cuda: list[Cell]) -> None:
     assert "mine" in found[0].message
 
 
+def test_cuda_has_time_to_start(on_cuda: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell's own limit is for the lab; what it had in all is in the verdict."""
+    for place in ("runner", "judge"):
+        monkeypatch.setattr(f"paritylab.{place}.START_SECONDS", 1.5)
+    act(on_cuda[0], "import time; time.sleep(1)")
+    act(on_cuda[1], "import time; time.sleep(60)")
+    short = [
+        replace(cell, lab=replace(cell.lab, limits=replace(cell.lab.limits, seconds=0.5)))
+        for cell in on_cuda[:2]
+    ]
+    found = run(short, CardEngine(card(0)))
+    assert [r.verdict for r in found] == [Verdict.CLOSE, Verdict.TIMEOUT]
+    assert "0.5 s and 1.5 s for CUDA's start" in found[1].message
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -252,8 +268,11 @@ def test_gpus_are_chosen_before_anything_is_made(on_cuda: list[Cell]) -> None:
     assert gpus_for(on_cuda, Options(), CardEngine()) is None
     with pytest.raises(UsageError, match="unknown GPU 7"):
         gpus_for(on_cuda, options(gpus="7"), engine)
-    with pytest.raises(NoGpuError):
+    with pytest.raises(NoGpuError, match="no GPU answers"):
         gpus_for(on_cuda, options(), CardEngine())
+    with pytest.raises(NoGpuError, match=r"470.1 is older than 525.60.13"):
+        gpus_for(on_cuda, options(), CardEngine(card(0), card(1, driver="470.1")))
+    assert gpus_for(on_cuda, options(gpus="0"), CardEngine(card(0), card(1, driver="470.1")))
 
 
 @pytest.mark.parametrize(
