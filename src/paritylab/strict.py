@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 Name = Literal["pytorch", "tf1", "tf2"]
 """An implementation."""
-Dotted = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$", max_length=200)]
+
+
+def _dotted(name: str) -> str:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError("write a dotted name such as tf.function")
+    return name
+
+
+Dotted = Annotated[str, Field(max_length=200), AfterValidator(_dotted)]
 """A dotted Python name such as ``tf.function``."""
 
 

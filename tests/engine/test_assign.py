@@ -58,7 +58,7 @@ def test_a_starter_that_scores_is_refused(fleet: LocalFleet) -> None:
     assert lab.rubric is not None
     given = {"pytorch": Constructs(require=("torch.tensor",), points=1.0)}
     lab = replace(lab, rubric=replace(lab.rubric, constructs=given))
-    with pytest.raises(SubmissionError, match=r"starter earns 1 for pytorch: must use torch\.tensor"):
+    with pytest.raises(SubmissionError, match="starter earns 1 for pytorch: must use"):
         assign.verify(lab, composed(lab, "pytorch"), fleet)
 
 
