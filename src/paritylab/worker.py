@@ -416,10 +416,7 @@ def _enter(job: Job) -> None:
     _prctl(DUMPABLE, 1)  # else /proc/self belongs to root, and libraries read it
     os.setsid()
     if job.caged:
-        # The session, which must be able to end hundreds of busy ones, goes first.
-        os.nice(19)
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        os.nice(19)  # the session, which must be able to end a hundred busy ones, goes first
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # when memory ends, the job goes, not the worker
     _limit(resource.RLIMIT_CORE, 1)  # with 0 the host's crash handler would still be started
