@@ -99,7 +99,7 @@ class LabModel(Strict):
     cpu_bits: bool = False
     limits: LimitsModel = LimitsModel()
     outputs: Annotated[dict[str, OutputModel], Field(min_length=1)]
-    implementations: dict[Name, ImplementationModel] = {}
+    implementations: dict[Name, ImplementationModel] = Field(default_factory=dict)
     claims: tuple[ClaimModel, ...] = ()
     grading: GradingModel | None = None
 

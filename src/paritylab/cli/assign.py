@@ -31,31 +31,32 @@ LAST_WORDS = 12
 """Lines of what a program said last that are shown."""
 
 
+Chosen = Annotated[str, typer.Option("--for", help="pytorch,tf2; default: all that are graded.")]
+Out = Annotated[Path, typer.Option("--out", help="The student's folder.")]
+Notebook = Annotated[
+    bool, typer.Option("--notebook", help="Starters as notebooks instead of .py files.")
+]
+Seeds = Annotated[
+    int, typer.Option("--public-seeds", min=1, max=10, help="Inputs that students check on.")
+]
+Package = Annotated[
+    str, typer.Option(help="What students give to `pip install`: a name, a URL or a wheel.")
+]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify/--no-verify", help="Run solution and starter: all points, and none."),
+]
+
+
 @app.command()
 def assign(
     lab: Annotated[str, typer.Argument(help="The lab to set.")],
-    folder: Annotated[Path, typer.Option("--out", help="The student's folder.")] = Path(
-        "assignment"
-    ),
-    implementations: Annotated[
-        str, typer.Option("--for", help="pytorch,tf2; default: all that the lab grades.")
-    ] = "",
-    notebook: Annotated[
-        bool, typer.Option("--notebook", help="Starters as notebooks instead of .py files.")
-    ] = False,
-    seeds: Annotated[
-        int, typer.Option("--public-seeds", min=1, max=10, help="Inputs that students check on.")
-    ] = assigning.PUBLIC_SEEDS,
-    package: Annotated[
-        str, typer.Option(help="What students `pip install`: a name, a URL or a wheel.")
-    ] = "paritylab",
-    check_it: Annotated[
-        bool,
-        typer.Option(
-            "--verify/--no-verify",
-            help="Run solution and starter first: all points, and none.",
-        ),
-    ] = True,
+    folder: Out = Path("assignment"),
+    implementations: Chosen = "",
+    notebook: Notebook = False,
+    seeds: Seeds = assigning.PUBLIC_SEEDS,
+    package: Package = "paritylab",
+    verify: Verify = True,
     engine: EngineName = "venv",
     base: Base = "auto",
 ) -> None:
@@ -76,7 +77,7 @@ def assign(
     )
     assigning.check_target(folder)
     composed = assigning.compose(chosen, loaded.environments, choice)
-    if check_it:
+    if verify:
         with _running(composed, options) as (here, fleet, done):
             assigning.verify(chosen, here, fleet, done)
         out.print("model solution: every point; starter: none", style="green")
@@ -88,9 +89,7 @@ def assign(
 @app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="The assignment's folder.")] = Path(),
-    only: Annotated[
-        str, typer.Option("--for", help="Only these files: pytorch,tf2; default: all.")
-    ] = "",
+    implementations: Chosen = "",
     engine: EngineName = "venv",
     base: Base = "auto",
 ) -> None:
@@ -102,7 +101,7 @@ def check(
     Examples: `paritylab check`, `paritylab check --engine here`, `paritylab check --for tf2`
     """
     options = Options(engine=engine, base=base).check()
-    read = public.narrowed(public.read(folder), _words(only))
+    read = public.narrowed(public.read(folder), _words(implementations))
     handed = in_folder(folder, read.implementations)
     for note in handed.notes:
         err.print(note, style="yellow", markup=False)

@@ -104,7 +104,7 @@ def _broken_line(source: str) -> int | None:
 
 def notebook_of(source: str, *, title: str, text: str) -> str:
     """Return a starter as a notebook: a text cell, then the source by its top-level parts."""
-    import jupytext  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
+    import jupytext  # noqa: PLC0415 - as above
     import nbformat.v4  # noqa: PLC0415
 
     markdown: Any = nbformat.v4.new_markdown_cell
