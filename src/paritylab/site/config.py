@@ -57,6 +57,7 @@ def config(name: str, description: str, nav: list[Any], packages: Path) -> dict[
         "plugins": ["search", "offline", {"mkdocstrings": _docstrings(packages)}],
         "markdown_extensions": list(EXTENSIONS),
         "extra_css": ["assets/site.css"],
+        "extra_javascript": ["assets/site.js"],
         # Search in pages opened from a disk: what `offline` would otherwise take from a CDN.
         "extra": {"generator": False, "polyfills": ["assets/iframe-worker.js"]},
         # The comparisons are led to by their labs; a list of them would be the labs once more.

@@ -219,7 +219,8 @@ def _assets(site: Site) -> None:
     colors = [text.replace("color-scheme: light dark;", "") for text in colors]
     text = "\n".join([*colors, *shared, (own / "site.css").read_text("utf-8")])
     site.write("assets/site.css", text)
-    site.write("assets/iframe-worker.js", (own / "iframe-worker.js").read_text("utf-8"))
+    for script in ("iframe-worker.js", "site.js"):
+        site.write(f"assets/{script}", (own / script).read_text("utf-8"))
     if site.results:
         site.write(REPORT, report.page(site.results))
 
