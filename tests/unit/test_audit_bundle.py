@@ -1,5 +1,6 @@
 """A bundle of a real audit: what is in it, who can check it, and what is refused."""
 
+import contextlib
 import io
 import json
 import subprocess
@@ -15,7 +16,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paritylab.audit import archive, arrays, bundle, crate, documents, signing, statement, verify
+from paritylab.audit import (
+    archive,
+    arrays,
+    bundle,
+    crate,
+    documents,
+    outlook,
+    signing,
+    statement,
+    verify,
+)
+from paritylab.audit.diff import diff
 from paritylab.audit.evidence import gather
 from paritylab.errors import BundleError, UsageError
 from paritylab.html import tidy
@@ -190,7 +202,7 @@ def pickled(members: dict[str, bytes]) -> None:
 CONTRADICTIONS = {
     "newer-schema": (edit("facts.json", lambda d: d.update(schema_version=2)), "schema 2"),
     "newer-audit": (edit("audit.json", lambda d: d.update(schema_version=9)), "schema 9"),
-    "schema-of-words": (edit("facts.json", lambda d: d.update(schema_version="x")), "not read"),
+    "schema-of-words": (edit("facts.json", lambda d: d.update(schema_version="x")), "broken"),
     "nan": (lambda m: m.update({"audit.json": b'{"a": NaN}'}), "NaN is no JSON"),
     "key-twice": (lambda m: m.update({"facts.json": b'{"a": 1, "a": 2}'}), "twice"),
     "json-bomb": (lambda m: m.update({"facts.json": b"[" * 10**6}), "it is no JSON"),
@@ -227,6 +239,59 @@ def test_any_bytes_for_a_document_are_refused(
     path = rewritten(packed, tmp_path / "a.zip", lambda m: m.update({name: data}), restate=True)
     with pytest.raises(BundleError):
         verify.read(path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner,
+                                                               max_size=2),
+    max_leaves=3,
+)  # fmt: skip
+
+
+def nodes(value: object) -> list[tuple[object, object]]:
+    """Every place (container, key) in a JSON document."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    found: list[tuple[object, object]] = []
+    for key, inner in list(pairs):
+        found.append((value, key))
+        found += nodes(inner) if isinstance(inner, dict | list) else []
+    return found
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), name=st.sampled_from(["facts.json", "audit.json", crate.FILE]))
+def test_any_value_anywhere_is_refused_or_understood(
+    packed: Path, tmp_path: Path, data: st.DataObject, name: str
+) -> None:
+    """One value of a document is something else: a refusal, or a bundle that can be compared."""
+
+    def change(members: dict[str, bytes]) -> None:
+        plain = json.loads(members[name])
+        container, key = data.draw(st.sampled_from(nodes(plain)))
+        container[key] = data.draw(JSON)
+        members[name] = documents.dump(plain)
+        if name == "audit.json" and isinstance(plain.get("cells"), list):
+            with contextlib.suppress(KeyError, TypeError):
+                members["plan.json"] = documents.dump(bundle.plan_of(plain))
+        if name != crate.FILE:
+            told = json.loads(members[crate.FILE])
+            for one in told["@graph"]:
+                if one["@id"] in members and "sha256" in one:
+                    one["sha256"] = statement.sha256(members[one["@id"]])
+            members[crate.FILE] = documents.dump(told)
+
+    path = rewritten(packed, tmp_path / "a.zip", change, restate=True)
+    good = verify.read(packed)
+    try:
+        found = verify.read(path)
+    except BundleError:
+        return
+    outlook.verified(found)
+    compared = diff(good, found)
+    outlook.compared(compared, everything=True)
+    outlook.to_html(compared)
+    outlook.to_json(compared)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,5 +1,6 @@
 """Two audits compared: what moved, how far, and which recorded difference goes with it."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -9,6 +10,7 @@ import html5lib
 import pytest
 from bundles import QUIET, audited, packed
 from conftest import FIXTURES
+from rich.console import Console
 
 from paritylab.audit import bundle, conduct, outlook, verify
 from paritylab.audit.changes import Side, changes
@@ -277,7 +279,11 @@ def test_a_move_without_any_recorded_difference_is_said_to_be_one() -> None:
 
 def test_names_of_a_stranger_s_bundle_are_escaped() -> None:
     """A bundle may come from anybody; its words are text, on a page and in a terminal."""
-    hostile = replace(told(CELLS[0], State.MOVED), cell="<script>alert(1)</script>[red]")
+    hostile = replace(told(CELLS[0], State.MOVED), cell="<script>alert(1)</script>[red]\x1b[2J")
     found = Diff(before="a", after="b", cells=(hostile,), changes=())
     assert "<script>alert" not in outlook.to_html(found)
-    outlook.compared(found)
+    console = Console(record=True, width=200, file=io.StringIO())
+    console.print(outlook.compared(found))
+    said = console.export_text()
+    assert "[red]" in said
+    assert "\x1b[2J" not in said

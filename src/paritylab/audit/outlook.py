@@ -15,7 +15,7 @@ from paritylab.audit.changes import Change
 from paritylab.audit.diff import CellDiff, Diff, State, Suspect
 from paritylab.audit.rerun import Rerun
 from paritylab.audit.verify import Bundle
-from paritylab.html.page import render
+from paritylab.html.page import render, tidy
 
 SCHEMA = 1
 SHOWN = 30
@@ -38,9 +38,9 @@ def verified(bundle: Bundle) -> RenderableType:
         files = sum(package.files for package in one.distributions)
         verdict = "as RECORD, wheels and lock say" if one.sound else "NOT SOUND: see installed.json"
         lines.append(f"{name}: {len(one.distributions)} packages, {files:,} files, {verdict}")
-    parts: list[RenderableType] = [Text(line) for line in lines]
+    parts: list[RenderableType] = [Text(tidy(line)) for line in lines]
     if audit.partial:
-        parts.append(Text(f"PARTIAL: {audit.partial}", style="bold yellow"))
+        parts.append(Text(tidy(f"PARTIAL: {audit.partial}"), style="bold yellow"))
     if not audit.reached:
         parts.append(Text("some cells do not keep what they declare", style="yellow"))
     return Group(*parts)
@@ -68,21 +68,21 @@ def compared(diff: Diff, *, everything: bool = False) -> RenderableType:
         cells.add_column(heading)
     for one in shown[:SHOWN]:
         cells.add_row(
-            escape(one.cell),
+            _plain(one.cell),
             Text(one.state, style=STYLES.get(one.state, "dim")),
-            escape(_first(one)),
-            _ulp(one),
-            escape(_with(one)),
+            _plain(_first(one)),
+            _plain(_ulp(one)),
+            _plain(_with(one)),
         )
     recorded = Table(title="Recorded differences", title_justify="left")
     for heading in ("what", "before", "after", "can reach"):
         recorded.add_column(heading)
     for change in diff.changes[:SHOWN]:
-        recorded.add_row(*(escape(text) for text in _row(change)))
+        recorded.add_row(*(_plain(text) for text in _row(change)))
     parts: list[RenderableType] = [table for table in (cells, recorded) if table.row_count]
     hidden = len(shown[SHOWN:]) + len(diff.changes[SHOWN:])
     parts += [Text(f"{hidden} more rows: --json or --html has them all", "dim")] if hidden else []
-    return Group(*parts, Text(diff.verdict, style="bold"))
+    return Group(*parts, Text(tidy(diff.verdict), style="bold"))
 
 
 def again(result: Rerun) -> RenderableType:
@@ -114,6 +114,11 @@ def to_html(diff: Diff) -> str:
         changes=[_row(change) for change in diff.changes],
         states=[(s, sum(c.state is s for c in diff.cells)) for s in State],
     )
+
+
+def _plain(text: str) -> str:
+    """Words of a stranger's bundle: no markup, and nothing that a terminal would obey."""
+    return escape(tidy(text))
 
 
 def _row(change: Change) -> tuple[str, str, str, str]:

@@ -104,7 +104,7 @@ def _here(cells: list[Cell], engine: str, workshop: Workshop, root: Path) -> Sid
     return Side(
         facts=facts,
         pins={
-            name: parse_lock(one.lock) if one.lock_digest else unlocked(name, facts["stacks"][name])
+            name: parse_lock(one.lock) if one.lock_digest else unlocked(facts["stacks"][name])
             for name, one in stacks.items()
         },
         installations={},

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from paritylab.audit import archive, arrays, crate, documents, signing, statement
 from paritylab.audit.archive import Members
 from paritylab.audit.bundle import AUDIT, FACTS, OUTPUTS, PLAN, REPORT, SCHEMA, plan_of
+from paritylab.audit.factsmodel import Facts
 from paritylab.audit.model import Audit, from_json
 from paritylab.audit.records import Installation
 from paritylab.errors import BundleError, LockError
@@ -118,21 +119,18 @@ def _schema_first(members: Members) -> None:
 
 def _facts(members: Members) -> dict[str, Any]:
     found = documents.load(members[FACTS], where=FACTS)
-    if found.get("schema_version") != SCHEMA:
-        raise BundleError(f"schema {found.get('schema_version')!r:.40} is not read", where=FACTS)
-    for name in ("project", "host", "engine", "stacks", "labs"):
-        if not isinstance(found.get(name), dict):
-            raise BundleError(f"`{name}` is missing", where=FACTS)
-    for part, keys in (("stacks", ("environment", "device", "lock")), ("labs", ("files",))):
-        for name, one in found[part].items():
-            if not isinstance(one, dict) or any(key not in one for key in keys):
-                raise BundleError(f"`{part}.{name}` is broken", where=FACTS)
+    try:
+        Facts.model_validate_json(members[FACTS])
+    except ValidationError as fault:
+        first = fault.errors(include_url=False)[0]
+        where = ".".join(str(part)[:60] for part in first["loc"])
+        raise BundleError(f"it is broken: {first['msg']}", where=f"{FACTS}: {where}") from None
     return found
 
 
 def _pins(members: Members, name: str, stack: Mapping[str, Any]) -> dict[str, Pin]:
     if not stack["lock"]:
-        return unlocked(name, stack)
+        return unlocked(stack)
     where = f"environments/{name}/{stack['device']}.lock"
     if where not in members:
         raise BundleError("the lock is missing", where=where)
@@ -145,13 +143,11 @@ def _pins(members: Members, name: str, stack: Mapping[str, Any]) -> dict[str, Pi
     return pins
 
 
-def unlocked(name: str, stack: Mapping[str, Any]) -> dict[str, Pin]:
+def unlocked(stack: Mapping[str, Any]) -> dict[str, Pin]:
     """The packages of an interpreter that no lock describes; no hash vouches for them."""
-    packages = stack.get("packages")
-    if not isinstance(packages, dict):
-        raise BundleError(f"`stacks.{name}.packages` is missing", where=FACTS)
     return {
-        name: Pin(name=name, version=str(version), hashes=()) for name, version in packages.items()
+        name: Pin(name=name, version=version, hashes=())
+        for name, version in stack["packages"].items()
     }
 
 
