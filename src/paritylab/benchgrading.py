@@ -74,7 +74,7 @@ def measure(plan: Plan, *, base: str, submissions: dict[Isolation, int], tell: T
     """Measure the baseline and every kind of isolation; raises EngineError for a wrong answer."""
     boxes = {kind: Sandboxes(plan.lab.limits, isolation=kind, base=base) for kind in Isolation}
     images = {kind: box.prepare(plan.worker_keys()) for kind, box in boxes.items()}
-    plan = replace(plan, jobs=boxes[Isolation.CONTAINER].places())
+    plan = replace(plan, jobs=boxes[Isolation.CONTAINER].places(len(plan.worker_keys())))
     paces = [_plain(plan, images[Isolation.CONTAINER])]
     tell(told(paces[0]))
     for kind, count in submissions.items():

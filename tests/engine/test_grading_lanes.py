@@ -62,8 +62,7 @@ def run(inputs, workdir):
     for place in ("/tmp", "/dev/shm", "/dev/mqueue"):
         with open(place + "/left", "w"):
             pass
-    assert LIBC.shmget(4711, 4096, 0o1777) != -1
-    assert LIBC.semget(4711, 1, 0o1777) != -1
+    LIBC.shmget(4711, 4096, 0o1777), LIBC.semget(4711, 1, 0o1777)  # the filter says no
     if os.fork() == 0:
         os.setsid()
         if os.fork():
@@ -186,7 +185,7 @@ def _only_ours(engine: DockerEngine, lane: Lane) -> None:
 def test_jobs_of_a_session_share_no_uid_and_no_folder(lane: Lane, numpy_key: WorkerKey) -> None:
     """A submission's second trial finds nothing that its first one has left."""
     first = values(lane, numpy_key, LOOK)
-    values(lane, numpy_key, LEAVE.replace("assert LIBC", "LIBC"))
+    values(lane, numpy_key, LEAVE)
     second = values(lane, numpy_key, LOOK)
     assert first["uid"] != second["uid"]
     assert (second["tmp"], second["shm"]) == (first["tmp"], "")
@@ -222,7 +221,9 @@ def test_a_flood_of_busy_processes_does_not_hold_the_host(lane: Lane, numpy_key:
     )
     began = time.monotonic()
     answer = lane.run(numpy_key, job(source, seconds=2.0))
-    assert time.monotonic() - began < 2.0 + GRACE_SECONDS + 1.0
+    # Ending a container takes the engine half a second, and more where others want the cores too.
+    crowded = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert time.monotonic() - began < 2.0 + GRACE_SECONDS + 0.5 * crowded
     if isinstance(answer, Trouble):
         assert lane.spoilt
         assert isinstance(answer.fault.__cause__, TimeoutError)
@@ -318,7 +319,7 @@ def test_a_runtime_is_passed_on(
         (endpoint,) = lane._workers.values()
         facts = engine._client().api.inspect_container(endpoint.place)["HostConfig"]
         assert facts["Runtime"] == "runc"
-        assert facts["Memory"] == facts["MemorySwap"] == (512 + 1536) << 20
+        assert facts["Memory"] == facts["MemorySwap"] == (512 + 1024) << 20
         assert facts["NanoCpus"] == 10**9
         assert facts["PidsLimit"] == 512 + 16 * (os.cpu_count() or 1)
         assert set(facts["CapAdd"]) == {"SETUID", "SETGID", "KILL"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,8 @@ def perform(request: Request, watch: Watch, progress: Progress | None = None) ->
             implementations=course.implementations,
             seeds=tuple(int(seed) for seed in journal.facts["seeds"]),
             repeats=request.repeats,
-            jobs=request.jobs or boxes.places(),
         )
+        plan = replace(plan, jobs=request.jobs or boxes.places(len(plan.worker_keys())))
         image = boxes.prepare(plan.worker_keys(), progress)
         for submission in again:
             journal.forget(units_of(submission.student))

@@ -14,8 +14,8 @@ from paritylab.errors import EngineError, UsageError
 from paritylab.grade.lanes import Isolation
 from paritylab.model import Limits, WorkerKey
 
-WORKERS_MB = 1536
-"""Beyond a job's own memory: the frameworks of all workers, and files in memory."""
+WORKERS_MB = 1024
+"""Beyond a job's own memory: a worker's framework, and files in memory."""
 SHARE = 0.8
 """The part of the engine's memory that sandboxes may have together."""
 CPUS = 1.0
@@ -66,10 +66,14 @@ class Sandboxes:
         )
         return DockerEngine(image=lambda *_: self.image, confines=confines)
 
-    def places(self) -> int:
-        """How many submissions this engine can run at a time, one more being prepared for each."""
+    def places(self, workers: int) -> int:
+        """How many submissions this engine can run at a time, one more being prepared for each.
+
+        A submission has as many containers as ``workers``: one for each framework.
+        """
         room = int(self._machine["MemTotal"] * SHARE) >> 20
-        return max(1, min(int(self._machine["NCPU"]), room // (2 * self._memory_mb())))
+        each = 2 * workers * self._memory_mb()
+        return max(1, min(int(self._machine["NCPU"]), room // each))
 
     def _memory_mb(self) -> int:
         return self._limits.memory_mb + WORKERS_MB
