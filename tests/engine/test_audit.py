@@ -316,3 +316,23 @@ def test_the_document_is_plain_json(lab: Callable, tmp_path: Path) -> None:
     audited(lab(program(change)), tmp_path, "variables", "repeat")
     text = (tmp_path / DOCUMENT).read_text()
     json.loads(text, parse_constant=pytest.fail)
+
+
+def test_a_slow_cell_is_spared_and_that_is_told(
+    lab: Callable, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is spared is asked of it in the combination, and listed as skipped with its time."""
+    monkeypatch.setattr("paritylab.audit.plan.SLOW_SECONDS", 0.2)
+    monkeypatch.setattr("paritylab.audit.plan.SLOW_FACTOR", 1.2)
+    lab(program("time.sleep(0.5)"))
+    both = cells(catalog.load(project), Selection(implementations=("pytorch", "tf2")))
+    names = ("repeat", "home", "locale", "memory", "time-zone", "variables", "folder")
+    request = Request(variations=names, pairs=0)
+    audit = run_audit(prepare(both, OPTIONS, request, jobs=2), out=tmp_path)
+    slow, quick = audit.cells
+    assert {"home", "locale"} <= set(quick.same_bits)
+    assert not {"home", "locale"} & set(slow.same_bits)
+    assert any("home" in names and "locale" in names for names in slow.same_bits)
+    told = {(note.variation, note.cell) for note in audit.skipped}
+    assert ("home", slow.cell) in told
+    assert audit.reached

@@ -24,7 +24,7 @@ from paritylab.audit.model import (
     from_json,
     to_json,
 )
-from paritylab.audit.plan import Planned, Request, estimate, plan
+from paritylab.audit.plan import Planned, Request, covered, estimate, plan, slow
 from paritylab.audit.record import Record, gathered, lab_digests
 from paritylab.audit.replicates import across_environments, equivalences
 from paritylab.audit.run import Ran, Task, Workshop, timed
@@ -148,6 +148,7 @@ class _Conductor:
         self._prepared, self._record, self._workshop = prepared, record, workshop
         self._tell = tell
         self._causes: dict[str, tuple[Cause, ...]] = {}
+        self._covered = covered(prepared.planned)
 
     def conduct(self) -> Audit:
         partial = None
@@ -198,10 +199,24 @@ class _Conductor:
             outcome = seen.outcome if seen else "skipped"
             advance(f"{ran.task.cell.id} under {ran.task.condition.id}: {outcome}")
 
-        # A cell that fails as it is has nothing that could be varied.
-        self._workshop.run(
-            todo, timed(done), lambda task: self._record.baseline(task.cell.id) is not None
-        )
+        self._workshop.run(todo, timed(done), self._wanted)
+
+    def _wanted(self, task: Task) -> bool:
+        """Whether a task is worth its time, now that the baselines are known."""
+        if self._record.baseline(task.cell.id) is None:
+            return False  # a cell that fails as it is has nothing that could be varied
+        if task.phase != "plan" or task.condition.names not in self._covered:
+            return True
+        taken = self._slow().get(task.cell.id)
+        if taken is None:
+            return True
+        why = f"a run takes {taken:.0f} s: asked for together with all others, not alone"
+        self._record.spare(task, why)
+        return False
+
+    def _slow(self) -> dict[str, float]:
+        runs = self._record.observations.values()
+        return slow({o.cell: o.seconds for o in runs if not o.variations and o.phase == "plan"})
 
     def _phase(self, phase: str, *, total: int = 0, done: int = 0) -> Callable[[str], None]:
         count = done

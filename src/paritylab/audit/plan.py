@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from paritylab.audit.conditions import BASELINE, Condition, combined
 from paritylab.audit.model import PlannedCondition, Promise, Skipped
@@ -18,6 +19,10 @@ RUN_SECONDS = 0.6
 """A cell that nobody has timed yet."""
 WORKER_SECONDS = 5.0
 """Importing a framework, on one core."""
+SLOW_SECONDS, SLOW_FACTOR = 5.0, 15.0
+"""A cell is slow when a run takes longer than this, and so many times as long as most do."""
+_ALL_TOGETHER = 6
+_AS_REPEAT = (("order",), ("cold",))
 # Workers or machines of their own, or not for every cell: not to be combined.
 _ALONE = (
     "repeat", "cold", "fresh", "order", "engine-docker", "engine-venv", "device", "loader-workers",
@@ -99,6 +104,33 @@ def plan(cells: Sequence[Cell], request: Request, *, engine: str) -> Planned:
         skipped=tuple(skipped),
         compared=tuple(one for one in chosen if one.compared),
     )
+
+
+def covered(planned: Planned) -> frozenset[tuple[str, ...]]:
+    """Conditions that a slow cell is spared: one run with all of them together asks as much.
+
+    If the bits move then, the combination is taken apart. Another CPU, threads, kernels, engine
+    and fresh workers are always asked for alone.
+    """
+    every = [set(one.variations) for one in planned.conditions if len(one.variations) > 1]
+    together = max(every, key=len, default=set())
+    if len(together) < _ALL_TOGETHER:
+        return frozenset()
+    spared = [
+        one.variations
+        for one in planned.conditions
+        if set(one.variations) < together or one.variations in _AS_REPEAT
+    ]
+    return frozenset(
+        names for names in spared if not any(VARIATIONS[n].kind == "cpu" for n in names)
+    )
+
+
+def slow(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return the cells that take much longer than the others, with their seconds."""
+    usual = median(seconds.values()) if seconds else 0.0
+    limit = max(SLOW_SECONDS, SLOW_FACTOR * usual)
+    return {cell: taken for cell, taken in seconds.items() if taken > limit}
 
 
 def standard(engine: str) -> tuple[str, ...]:

@@ -100,6 +100,12 @@ class Record:
         self.journal.record(f"equivalence|{cell}", {"equivalences": plain})
         self._equivalences[cell] = tests
 
+    def spare(self, task: Task, why: str) -> None:
+        """Note that a task is not made, and why."""
+        note = Skipped(variation=task.condition.id, cell=task.cell.id, why=why)
+        with self._lock:
+            self.skipped[task.id] = note
+
     def _skip(self, ran: Ran) -> None:
         note = Skipped(
             variation=ran.task.condition.id, cell=ran.task.cell.id, why=ran.why, fix=ran.fix

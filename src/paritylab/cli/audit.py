@@ -130,6 +130,8 @@ def audit_power(
     """Measure the audit itself: planted causes that it names, false alarms on clean labs.
 
     Exit 1 when a cause is missed, another is blamed, or a clean run raises an alarm.
+
+    Example: `paritylab audit-power`
     """
     jobs = jobs or len(os.sched_getaffinity(0))
     shutil.rmtree(folder, ignore_errors=True)

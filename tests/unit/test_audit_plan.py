@@ -1,0 +1,93 @@
+"""audit.plan: what runs, what a slow cell is spared, and what an estimate rests on."""
+
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+from paritylab import catalog, matrix
+from paritylab.audit.plan import Request, covered, estimate, plan, slow, standard
+from paritylab.audit.variations import HOLDS, VARIATIONS
+from paritylab.matrix import Selection
+from paritylab.model import Cell
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[Cell]:
+    """Every supported cell of one environment."""
+    loaded = catalog.load(PROJECT, environments=("tf2",))
+    return [cell for cell in matrix.cells(loaded, Selection()) if not cell.unsupported]
+
+
+def test_the_standard_plan_varies_more_than_ten_things_two_cpus_among_them(
+    cells: list[Cell],
+) -> None:
+    """Whatever this machine lacks is skipped with a reason instead."""
+    planned = plan(cells, Request(), engine="venv")
+    singles = {one.variations[0] for one in planned.conditions if len(one.variations) == 1}
+    singles |= {one.name for one in planned.compared}
+    singles |= {one.variation for one in planned.skipped if one.variation}
+    assert singles >= set(standard("venv"))
+    assert {"cpu-haswell", "cpu-zen2"} <= singles
+    assert len(standard("venv")) > 20
+    assert all(one.why for one in planned.skipped)
+
+
+def test_baselines_run_first_and_conditions_in_groups(cells: list[Cell]) -> None:
+    """A group's workers are started once; everything is held against a baseline."""
+    planned = plan(cells, Request(), engine="venv")
+    assert [task.cell for task in planned.baselines] == cells
+    groups = [task.condition.group for task in planned.tasks]
+    assert len(set(groups)) == sum(a != b for a, b in zip(groups, [None, *groups], strict=False))
+    assert planned.runs == len(planned.baselines) + len(planned.tasks)
+    assert len({task.id for task in (*planned.baselines, *planned.tasks)}) == planned.runs
+
+
+def test_a_slow_cell_is_spared_what_the_combination_asks_and_nothing_else(
+    cells: list[Cell],
+) -> None:
+    """Other CPUs, threads, kernels and fresh workers are asked for alone, always."""
+    spared = covered(plan(cells, Request(), engine="venv"))
+    assert {("home",), ("time-zone",), ("locale",), ("order",), ("cold",)} <= spared
+    alone = ("repeat", "fresh", "threads", "isa-native", "isa-avx2", "cpu-haswell", "cpu-zen2")
+    assert not spared & {(name,) for name in alone}
+    assert max(map(len, spared)) <= 2
+
+
+def test_without_the_combination_nothing_is_spared(cells: list[Cell]) -> None:
+    """There would be nothing that asks instead."""
+    assert covered(plan(cells, Request(together=False), engine="venv")) == frozenset()
+    few = Request(variations=("home", "locale", "memory"))
+    assert covered(plan(cells, few, engine="venv")) == frozenset()
+
+
+def test_slow_is_slower_than_the_others() -> None:
+    """On a busy machine all take long, and none is slow for that."""
+    assert slow({"a": 0.4, "b": 0.5, "c": 30.0}) == {"c": 30.0}
+    assert slow({"a": 40.0, "b": 50.0, "c": 60.0}) == {}
+    assert slow({"a": 0.001, "b": 0.001, "c": 1.0}) == {}
+    assert slow({}) == {}
+
+
+def test_an_estimate_grows_with_known_times_and_shrinks_with_cores(cells: list[Cell]) -> None:
+    """It is told before anything runs."""
+    planned = plan(cells[:4], Request(), engine="venv")
+    known = {cell.id: 10.0 for cell in cells}
+    plain = estimate(planned, {}, profile="portable", jobs=2)
+    assert estimate(planned, known, profile="portable", jobs=2) > plain > 0
+    assert estimate(planned, {}, profile="portable", jobs=4) == pytest.approx(plain / 2)
+
+
+def test_the_auditor_s_page_tells_every_variation_and_hold() -> None:
+    """A new variation is not known until it is in docs/auditing.md, word for word."""
+    page = (PROJECT / "docs/auditing.md").read_text()
+    for name, one in VARIATIONS.items():
+        assert f"| `{name}` | {one.changes} | {one.promise} |" in page, name
+    for name, one in HOLDS.items():
+        assert f"| `{name}` | {one.changes} |" in page, name
+
+
+def test_planted_labs_are_a_project_of_their_own() -> None:
+    """`paritylab audit` can be run in their folder, by hand."""
+    root = Path(PROJECT / "tests/irreproducible")
+    assert catalog.find_root(root / "labs") == root.resolve()
