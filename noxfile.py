@@ -92,6 +92,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def hostile(session: nox.Session) -> None:
+    """Grade every hostile submission on the real engine, in both isolations."""
+    install(session, "test")
+    session.run("pytest", "tests/hostile", "-rs", *session.posargs, **PATIENCE)
+
+
+@nox.session(default=False)
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
     install(session, "lint")

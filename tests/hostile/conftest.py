@@ -29,8 +29,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
+
+from paritylab.engines.dockerclient import open_client
+from paritylab.errors import DockerError
 
 PROJECT = Path(__file__).parent.parent.parent
 SUBMISSIONS = Path(__file__).parent / "submissions"
@@ -39,9 +41,9 @@ LIMIT = 5.0
 SEED = 3141592653
 """What submissions/hidden-seed-in-memory looks for, and never holds."""
 RUN_SECONDS = 1500
-RUBRIC = f"""
+RUBRIC = """
 [limits]
-seconds = {LIMIT}
+seconds = %g
 memory_mb = 512
 output_mb = 64
 
@@ -106,16 +108,22 @@ class Graded:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose lab `train` has short limits and a plain rubric; everything else is ours."""
+    """A project whose labs are `train` with a plain rubric and other limits; the rest is ours.
+
+    `train` has short limits, for attacks that use them up; `train-long` has time for TensorFlow on
+    a busy machine.
+    """
     root = tmp_path_factory.mktemp("project")
     for name in ("environments", "docker"):
         (root / name).symlink_to(PROJECT / name)
-    lab = root / "labs" / "train"
-    shutil.copytree(PROJECT / "labs" / "train", lab)
+    (root / "labs").mkdir()
     (root / "labs" / "_data").symlink_to(PROJECT / "labs" / "_data")
-    text = (lab / "lab.toml").read_text()
+    text = (PROJECT / "labs" / "train" / "lab.toml").read_text()
     text = re.sub(r"(?ms)^\[(limits|grading)[^\]]*\]\n.*?(?=^\[|\Z)", "", text)
-    (lab / "lab.toml").write_text(text + RUBRIC)
+    for name, seconds in {"train": LIMIT, "train-long": 60.0}.items():
+        lab = root / "labs" / name
+        shutil.copytree(PROJECT / "labs" / "train", lab)
+        (lab / "lab.toml").write_text(text + RUBRIC % seconds)
     return root
 
 
@@ -131,16 +139,24 @@ Grader = Callable[..., Graded]
 @pytest.fixture(scope="session")
 def grader(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Grader:
     """Runs the real `paritylab grade` over a folder of submissions."""
+    try:
+        open_client()
+    except DockerError as fault:
+        pytest.skip(str(fault))
 
     def run(
-        isolation: str, students: dict[str, Path], *options: str, only: str = "pytorch"
+        isolation: str,
+        students: dict[str, Path],
+        *options: str,
+        only: str = "pytorch",
+        lab: str = "train",
     ) -> Graded:
         place = tmp_path_factory.mktemp("run")
         for student, source in students.items():
             shutil.copytree(source, place / "in" / student, ignore=_not_handed_in)
         began = time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, "-m", "paritylab", "grade", str(place / "in"), "--lab", "train",
+            [sys.executable, "-m", "paritylab", "grade", str(place / "in"), "--lab", lab,
              "--out", str(place / "out"), "--isolation", isolation, "--for", only,
              "--base", "bootstrap", "--reveal", "all", *options],
             env={**os.environ, "PARITYLAB_ROOT": str(project)}, cwd=place,
@@ -170,10 +186,8 @@ def _not_handed_in(_: str, names: list[str]) -> list[str]:
 
 def _containers_of(pid: int) -> list[str]:
     """The containers that a grading process has left, whatever state they are in."""
-    client = docker.from_env()
-    with client.api:
-        found = client.api.containers(all=True, filters={"label": f"paritylab.pid={pid}"})
-    return [str(row["Id"]) for row in found]
+    labels = {"label": f"paritylab.pid={pid}"}
+    return [str(row["Id"]) for row in open_client().api.containers(all=True, filters=labels)]
 
 
 def _read(graded: Graded) -> None:
@@ -234,4 +248,5 @@ def halves(isolation: str, grader: Grader, honest: Path) -> Graded:
     students = {"honest": honest}
     found = chosen(isolation, leaves=True, halves=True)
     students |= {attack.name: attack.folder for attack in found}
-    return grader(isolation, students, "--seeds", str(SEED), "--jobs", "1", only="pytorch,tf2")
+    seeds, both = ("--seeds", str(SEED), "--jobs", "1"), "pytorch,tf2"
+    return grader(isolation, students, *seeds, only=both, lab="train-long")
