@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from conftest import PROJECT
 
 from paritylab import catalog
+from paritylab.cli import main
 from paritylab.digest import digest
 from paritylab.errors import CatalogError, EngineError, LabError, SubmissionError, UsageError
 from paritylab.grade import assign, assignment
@@ -206,3 +208,55 @@ def test_here_must_have_the_frameworks(folder: Path) -> None:
     support = {**read.environment.support, "tf2": gone}
     with pytest.raises(EngineError, match="tf2 cannot run here: tensorflow is not installed"):
         assignment.elsewhere(read, replace(read.environment, support=support))
+
+
+def said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str]:
+    """Exit code and everything that a command of the real project said."""
+    monkeypatch.setenv("PARITYLAB_ROOT", str(PROJECT))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["paritylab", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    streams = capsys.readouterr()
+    return int(end.value.code or 0), streams.out + streams.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["assign", "api-drift"], "cannot be set as an assignment"),
+        (["assign", "trian"], "did you mean `train`?"),
+        (["assign", "train", "--for", "tf3"], "not graded in `tf3`"),
+        (["assign", "train", "--engine", "dockr"], "did you mean `docker`?"),
+        (["check", "nowhere"], "nowhere is no assignment"),
+        (["submissions", "nowhere", "--lab", "train"], "nowhere is no folder"),
+        (["submissions", ".", "--lab", "train", "--late-after", "soon"], "no ISO 8601 time"),
+    ],
+)
+def test_wrong_arguments_exit_with_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    told: str,
+) -> None:
+    """Before anything is started, with what to type instead."""
+    code, text = said(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert told in text
+
+
+def test_submissions_are_shown_with_the_rules(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What grading will make of a folder can be seen before it; a fault is exit code 1."""
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada/pytorch.py").write_text("x = 1\n")
+    command = ["submissions", str(tmp_path), "--lab", "train", "--for"]
+    code, text = said(monkeypatch, capsys, *command, "pytorch")
+    assert code == 0
+    assert "the last one counts" in text
+    code, text = said(monkeypatch, capsys, *command, "pytorch,tf2")
+    assert code == 1
+    assert "tf2.py (or .ipynb) is missing" in text

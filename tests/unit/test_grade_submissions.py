@@ -307,6 +307,7 @@ def test_submissions_csv_gives_names_times_and_who_is_missing(tmp_path: Path, la
         ("student,name\n,Ada\n", "submissions.csv:2: student: no student"),
         ("student,name\nada,A\nada,B\n", "submissions.csv:3: student: `ada` stands in two"),
         ('student,name\n"ada', "is no CSV file"),
+        ("student,name,submitted\nada,A,noon\n", "submissions.csv:2: submitted: `noon` is no"),
         ("student,name\nada,\udcff\n", "cannot be read as UTF-8"),
     ],
 )

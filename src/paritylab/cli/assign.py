@@ -19,11 +19,13 @@ from paritylab.errors import EXIT_RED
 from paritylab.fleet import LocalFleet
 from paritylab.grade import assign as assigning
 from paritylab.grade import assignment as public
-from paritylab.grade import local
+from paritylab.grade import layouts, local
+from paritylab.grade import submissions as reading
 from paritylab.grade.assign import Choice
 from paritylab.grade.assignment import Assignment
-from paritylab.grade.model import Check
+from paritylab.grade.model import Check, Submission
 from paritylab.grade.plan import Plan
+from paritylab.grade.rules import attempt_rule
 from paritylab.grade.submissions import in_folder
 from paritylab.plan import Options, open_engine
 
@@ -116,6 +118,50 @@ def check(
         raise typer.Exit(EXIT_RED)
 
 
+@app.command()
+def submissions(
+    path: Annotated[Path, typer.Argument(help="A folder with one submission per student.")],
+    lab: Annotated[str, typer.Option("--lab", help="The lab that was set.")],
+    implementations: Chosen = "",
+    names: Annotated[Path | None, typer.Option(help="A submissions.csv with names.")] = None,
+    attempt: Annotated[str, typer.Option(help="Which attempt counts: last or first.")] = "last",
+    late_after: Annotated[str, typer.Option(help="The deadline: 2027-01-31T23:59+01:00.")] = "",
+    late_penalty: Annotated[str, typer.Option(help="What lateness costs: 0.1/day.")] = "",
+) -> None:
+    """Show what a folder of submissions holds and what the rules make of it; nothing is run.
+
+    Exit code 1 if a submission has a fault.
+
+    Example: `paritylab submissions handed-in/ --lab train --late-after 2027-01-31`
+    """
+    chosen = catalog.load(catalog.find_root(), labs=(lab,)).labs[lab]
+    rule = attempt_rule(attempt, late_after or None, late_penalty or None)
+    wanted = assigning.graded(chosen, _words(implementations))
+    layout, _ = layouts.attempts(path)
+    found = reading.read(path, chosen, implementations=wanted, names=names, rule=rule)
+    rules = Table("case", "what happens", title=f"Rules; layout: {layout}", title_justify="left")
+    for row in rule.table():
+        rules.add_row(*row)
+    out.print(rules, _handed_in(found))
+    faulty = sum(bool(one.faults) for one in found)
+    out.print(f"{len(found)} submissions, {faulty} with a fault")
+    if faulty:
+        raise typer.Exit(EXIT_RED)
+
+
+def _handed_in(found: list[Submission]) -> Table:
+    table = Table("student", "name", "files", "handed in", "penalty", "remarks")
+    for one in found:
+        remarks = [Text(fault, style="red") for fault in one.faults]
+        remarks += [Text(note, style="dim") for note in one.notes]
+        late = f"{one.penalty:.0%}" if one.penalty else "late" if one.late else ""
+        table.add_row(
+            Text(one.student), Text(one.name), ", ".join(one.sources), one.submitted, late,
+            Text("\n").join(remarks),
+        )  # fmt: skip
+    return table
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
@@ -148,7 +194,9 @@ def _table(checks: tuple[Check, ...]) -> Table:
     table = Table("check", "points", "of", "result", "what")
     before = ""
     for one in checks:
-        words = f"{one.words}: {one.hidden}" if one.divergence else one.words
+        words = one.words
+        if one.divergence:
+            words += f": expected {one.divergence.expected:.12}, got {one.divergence.got:.12}"
         colour = "green" if one.passed and one.points else "yellow" if one.earned else "red"
         shown = "" if one.passed else "the same" if words == before else words
         before = words

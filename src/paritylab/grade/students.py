@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paritylab.errors import SubmissionError, nearest
+from paritylab.grade.rules import moment
 
 LONGEST = 60
 _UNSAFE = re.compile(r"[^a-z0-9._-]+")
@@ -101,5 +102,12 @@ def _checked(rows: list[dict[str, str | None]], shown: str) -> list[Named]:
         if key in found:
             raise SubmissionError(f"`{key}` stands in two lines", where=f"{shown}:{line}: student")
         name = (row.get("name") or "").strip() or key
-        found[key] = Named(key=key, name=name, submitted=(row.get("submitted") or "").strip())
+        submitted = (row.get("submitted") or "").strip()
+        if submitted and moment(submitted) is None:
+            raise SubmissionError(
+                f"`{submitted}` is no ISO 8601 time",
+                where=f"{shown}:{line}: submitted",
+                fix="2027-01-31T23:59+01:00, or leave it empty",
+            )
+        found[key] = Named(key=key, name=name, submitted=submitted)
     return list(found.values())
