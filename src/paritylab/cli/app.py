@@ -125,7 +125,7 @@ def run_app() -> None:
     """Run the command line; every LabError becomes its message and exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app(args=hoisted(sys.argv[1:]), standalone_mode=False)
+        code = app(args=hoisted(sys.argv[1:]), prog_name="paritylab", standalone_mode=False)
     except LabError as fault:
         err.print(str(fault), style="red", markup=False, highlight=False)
         code = fault.exit_code

@@ -110,7 +110,10 @@ def images_list(
         typer.Option("--compressed", help="Also what a registry would store; packs every layer."),
     ] = False,
 ) -> None:
-    """Show our images with the size of every layer, unpacked and (on demand) compressed."""
+    """Show our images with the size of every layer, unpacked and (on demand) compressed.
+
+    Examples: `paritylab images list`, `paritylab images list --compressed`
+    """
     client = open_client()
     with explained("listing images"), Progress(console=err, transient=True) as progress:
         rows = images.listing(client)
@@ -139,7 +142,10 @@ def images_prune(
         bool, typer.Option("--all", help="Also the images that the locks of today need.")
     ] = False,
 ) -> None:
-    """Remove images that no lock of today needs, and what killed runs and builds left."""
+    """Remove images that no lock of today needs, and what killed runs and builds left.
+
+    Example: `paritylab images prune`
+    """
     loaded = catalog.load(catalog.find_root())
     stacks = [(one, device) for one in loaded.environments.values() for device in one.stacks]
     keep = [] if everything else [tag for stack in stacks for tag in images.current(*stack)]
@@ -159,7 +165,10 @@ def images_context(
     device: Device = "cpu",
     base: Base = "auto",
 ) -> None:
-    """Write a context for `docker build`, and print the command that uses it."""
+    """Write a context for `docker build`, and print the command that uses it.
+
+    Example: `paritylab images context tf2 build/tf2`
+    """
     [one] = _with_device([environment], device)
     with Progress(console=err) as progress:
         found = bases.identify(one, device, mode=base, progress=progress)
@@ -182,7 +191,10 @@ app.add_typer(venv_commands, name="venvs")
 
 @venv_commands.command("list")
 def venvs_list() -> None:
-    """Show every virtual environment in the cache with its size."""
+    """Show every virtual environment in the cache with its size.
+
+    Example: `paritylab venvs list`
+    """
     found = venvs.listing()
     for one in found:
         out.print(f"{one.size / 1e6:>8,.0f} MB  {one.name}", highlight=False)
@@ -196,7 +208,10 @@ def venvs_prune(
         bool, typer.Option("--all", help="Also those that the locks of today need.")
     ] = False,
 ) -> None:
-    """Remove virtual environments that no lock of today needs; the wheels stay."""
+    """Remove virtual environments that no lock of today needs; the wheels stay.
+
+    Example: `paritylab venvs prune`
+    """
     loaded = catalog.load(catalog.find_root())
     stacks = [(one, device) for one in loaded.environments.values() for device in one.stacks]
     for name in venvs.prune([] if everything else stacks):

@@ -136,6 +136,8 @@ def bench_grading(
     """Measure submissions per minute against one plain container per cell, in one run.
 
     Says where a core's time goes. Minutes, not seconds.
+
+    Example: `paritylab bench-grading --lab train --for pytorch`
     """
     names = tuple(word.strip() for word in implementations.split(",") if word.strip())
     plan = plan_for(lab, names, seeds.draw(hidden))

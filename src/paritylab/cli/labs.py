@@ -23,7 +23,10 @@ from paritylab.scaffold import new_lab
 
 @app.command("list")
 def list_everything() -> None:
-    """Show labs and environments, and which implementation runs where."""
+    """Show labs and environments, and which implementation runs where.
+
+    Examples: `paritylab list`, `paritylab list --labs ~/my-course`
+    """
     loaded = catalog.load(catalog.find_root())
     labs = Table("lab", "title", "outputs", title="Labs", title_justify="left")
     for lab in loaded.labs.values():
@@ -91,7 +94,10 @@ def _plain(cell: Cell) -> dict[str, str | None]:
 
 @app.command()
 def claims() -> None:
-    """Print every claim of the guide that a lab checks, with today's verdict."""
+    """Print every claim of the guide that a lab checks, with today's verdict.
+
+    Example: `paritylab claims`
+    """
     labs = catalog.load(catalog.find_root()).labs.values()
     rows = [(lab.slug, claim) for lab in labs for claim in lab.claims]
     table = Table("claim", "today", "lab", "evidence", title=f"{len(rows)} claims")
@@ -102,7 +108,10 @@ def claims() -> None:
 
 @app.command()
 def pages() -> None:
-    """Write the generated tables of README.md and docs/ again."""
+    """Write the generated tables of README.md and docs/ again.
+
+    Example: `paritylab pages`
+    """
     root = catalog.find_root()
     for path, text in generated(catalog.load(root)).items():
         path.parent.mkdir(exist_ok=True)

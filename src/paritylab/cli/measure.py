@@ -48,6 +48,8 @@ def calibrate(
 
     `native` lets the frameworks use every thread and instruction set, so the two profiles span
     what a reader's machine may do. A tolerance is best at 5 times the spread (20% in use).
+
+    Example: `paritylab calibrate train --seeds 3`
     """
     options = Options(
         selection=selection([lab], None, environment, "cpu"), engine=engine, base=base
@@ -78,6 +80,8 @@ def mutants(
     """Plant the faults of labs/*/mutants.toml one by one; each must turn its cells red.
 
     Prints the score. Exit 1 while fewer than 95% are caught.
+
+    Example: `paritylab mutants --lab train --environment tf2`
     """
     options = Options(
         selection=selection(lab, implementation, environment, "cpu"), engine=engine, base=base
@@ -122,6 +126,8 @@ def bench(
 
     Prints ratios from this one run on this one machine; minutes, not seconds. `at most` is the
     ratio that workers which cost nothing would reach: what the cells compute takes its time.
+
+    Example: `paritylab bench --lab train --engine venv`
     """
     options = Options(selection=selection(lab, None, environment, "cpu"), engine=engine, base=base)
     cells = cells_of(options)

@@ -113,6 +113,8 @@ def accept(
     """Rewrite expected.json from the float64 oracle, if every implementation agrees with it.
 
     Prints the diff. Refuses (exit 1, nothing written for that lab) while a cell disagrees.
+
+    Examples: `paritylab accept --dry-run`, `paritylab accept --lab train`
     """
     options = Options(
         selection=selection(lab, None, None, device),
