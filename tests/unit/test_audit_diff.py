@@ -66,7 +66,7 @@ def test_the_same_audit_is_equal(packed: Path) -> None:
     found = diff(verify.read(packed), verify.read(packed))
     assert found.equal
     assert found.changes == ()
-    assert found.verdict == "1 of 1 cells have the same bits; none moved"
+    assert found.verdict == "1 of 1 cell with the same bits; none moved"
 
 
 def test_a_moved_cell_is_told_with_element_distance_and_cause(packed: Path, drifted: Path) -> None:
@@ -274,7 +274,7 @@ def test_seed_profile_variables_and_inputs_are_compared() -> None:
 def test_a_move_without_any_recorded_difference_is_said_to_be_one() -> None:
     """The sentence does not invent a cause."""
     found = Diff(before="a", after="b", cells=(told(CELLS[0], State.MOVED),), changes=())
-    assert found.verdict == "1 cells moved, 0 are equal; goes with: no recorded difference"
+    assert found.verdict == "1 cell moved, 0 equal; goes with: no recorded difference"
 
 
 def test_names_of_a_stranger_s_bundle_are_escaped() -> None:

@@ -97,10 +97,15 @@ class Diff:
         moved = [one for one in self.cells if one.state is State.MOVED]
         equal = sum(one.state is State.EQUAL for one in self.cells)
         if not moved:
-            return f"{equal} of {len(self.cells)} cells have the same bits; none moved"
+            return f"{equal} of {counted(len(self.cells))} with the same bits; none moved"
         named = sorted({s.sentence for one in moved for s in one.goes_with[:1]})
         told = "; ".join(named[:SUSPECTS]) or "no recorded difference"
-        return f"{len(moved)} cells moved, {equal} are equal; goes with: {told}"
+        return f"{counted(len(moved))} moved, {equal} equal; goes with: {told}"
+
+
+def counted(cells: int) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{cells} cell" + ("" if cells == 1 else "s")
 
 
 def diff(before: Bundle, after: Bundle) -> Diff:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from paritylab.audit import documents
 from paritylab.audit.changes import Change
-from paritylab.audit.diff import CellDiff, Diff, State, Suspect
+from paritylab.audit.diff import CellDiff, Diff, State, Suspect, counted
 from paritylab.audit.rerun import Rerun
 from paritylab.audit.verify import Bundle
 from paritylab.html.page import render, tidy
@@ -122,8 +122,7 @@ def _plain(text: str) -> str:
 
 
 def _row(change: Change) -> tuple[str, str, str, str]:
-    reach = f"{len(change.cells)} cells"
-    return f"{change.kind} {change.name}", change.before, change.after, reach
+    return f"{change.kind} {change.name}", change.before, change.after, counted(len(change.cells))
 
 
 def _first(one: CellDiff) -> str:
