@@ -36,8 +36,8 @@ from paritylab.errors import DockerError
 
 PROJECT = Path(__file__).parent.parent.parent
 SUBMISSIONS = Path(__file__).parent / "submissions"
-LIMIT = 5.0
-"""Seconds that a job of the suite may take."""
+LIMIT = float(os.environ.get("PARITYLAB_HOSTILE_SECONDS", "5"))
+"""Seconds that a job of the suite may take; a busy machine needs more for the honest ones."""
 SEED = 3141592653
 """What submissions/hidden-seed-in-memory looks for, and never holds."""
 RUN_SECONDS = 1500

@@ -9,6 +9,7 @@ docs/grading-isolation.md.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -46,7 +47,8 @@ class Trouble:
 class Lane:
     """A sandbox of its own with a warm worker for each key; not thread-safe.
 
-    ``close`` may be called from any thread, and ends whatever runs.
+    ``close`` may be called from any thread, and ends whatever runs. ``waited`` is how many seconds
+    the last job took from being sent to its answer, or to giving up on it.
     """
 
     def __init__(self, engine: Engine, keys: Sequence[WorkerKey]) -> None:
@@ -55,6 +57,7 @@ class Lane:
         self._open: tuple[str, Session] | None = None
         self.spoilt = False
         self.served = 0
+        self.waited = 0.0
 
     def prepare(self) -> Self:
         """Start the workers, all at once; raises LabError."""
@@ -70,8 +73,11 @@ class Lane:
         taken = False
         try:
             session = self._session(key)
-            taken = True
-            return session.run(job)
+            taken, began = True, time.monotonic()
+            try:
+                return session.run(job)
+            finally:
+                self.waited = time.monotonic() - began
         except LabError as fault:
             self.spoilt = True
             self.clear()
