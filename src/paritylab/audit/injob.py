@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import linecache
 import os
 import shutil
 import signal
@@ -240,10 +239,12 @@ def run_wrapped(
     """Run an implementation's source as if it were the whole file, under ``changes``."""
     place = changes.pop("folder", None)
     undo = enter(changes)
-    file = module["__file__"]
-    lines = source.splitlines(True)
-    # Who asks for a function's source (AutoGraph, TorchScript) finds the lab's own lines.
-    linecache.cache[file] = (len(source), None, lines, file)
+    # Who asks for a function's source (AutoGraph, TorchScript) looks into the file of that name
+    # and must find the lab's own lines; the file that was imported holds what calls this, and is
+    # needed again by the next stage.
+    file = os.path.join(os.path.dirname(os.getcwd()), os.path.basename(module["__file__"]))
+    with open(file, "w", encoding="utf-8", newline="") as own:
+        own.write(source)
     for name in [name for name in module if not name.startswith("__")]:
         del module[name]
     try:
