@@ -25,7 +25,9 @@ SITE = sysconfig.get_path("purelib")
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NEEDED, DT_STRTAB = 1, 5
 CUDA = re.compile("lib(cu|nv|nccl)")
-MENTION = re.compile(rb"lib[A-Za-z0-9_.+-]*?\.so")
+MENTION = re.compile(rb"lib[A-Za-z0-9_.+-]*?\.so$")
+LONGEST = 100
+BLOCK = 1 << 24
 # TensorFlow's own loader (tsl/platform/dso_loader.h): a C++ function for each library, exported.
 LOADER = re.compile(rb"_ZN3tsl8internal9DsoLoader\d+Get([A-Za-z]+)DsoHandleEv")
 OTHER_VENDORS = re.compile("Hip|Mi|Roc|NvInfer|Nvml|CudaDriver|Nvshmem")
@@ -46,8 +48,7 @@ def scan() -> dict[str, Any]:
             if file.read(4) != b"\x7fELF":
                 continue
             needed = sorted(_needed(file))
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                mentions = sorted({name.decode() for name in MENTION.findall(content)})
+            mentions = sorted({name.decode() for name in _mentions(file)})
         found[os.path.relpath(path, SITE)] = {"needed": needed, "mentions": mentions}
     return {"files": found, "dropped": sorted(_dropped())}
 
@@ -86,6 +87,21 @@ def _names(file: BinaryIO, table: int, entries: list[tuple[int, int]]) -> Iterat
     for name in [value for tag, value in entries if tag == DT_NEEDED]:
         file.seek(table + name)
         yield file.read(512).split(b"\0")[0].decode()
+
+
+def _mentions(file: BinaryIO) -> Iterator[bytes]:
+    """Names of libraries in a file's bytes; only what precedes a `.so` is looked at closely."""
+    file.seek(0)
+    block = file.read(BLOCK)
+    while block:
+        at = block.find(b".so")
+        while at >= 0:
+            name = MENTION.search(block[max(0, at - LONGEST) : at + 3])
+            if name:
+                yield name[0]
+            at = block.find(b".so", at + 3)
+        more = file.read(BLOCK)
+        block = block[-LONGEST:] + more if more else b""
 
 
 def _dropped() -> Iterator[str]:

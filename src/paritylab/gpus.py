@@ -47,7 +47,7 @@ def parse(text: str) -> Sighting:
     complaints = []
     for line in filter(None, map(str.strip, text.splitlines())):
         gpu = _gpu(line)
-        if gpu and gpu.uuid not in found:
+        if gpu:
             found[gpu.uuid] = gpu
         else:
             complaints.append(line)

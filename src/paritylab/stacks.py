@@ -114,9 +114,7 @@ class WorkerKey:
     @property
     def name(self) -> str:
         """A short stable name, unique within a run (socket names, logs)."""
-        facts: tuple[object, ...] = (
-            self.profile, self.preload, sorted(self.variables.items()),
-        )  # fmt: skip
-        facts += (self.gpu.uuid,) if self.gpu else ()
+        # The GPU is among the variables, by its UUID.
+        facts = (self.profile, self.preload, sorted(self.variables.items()))
         digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
         return f"{self.environment.name}-{self.device}-{digest}"
