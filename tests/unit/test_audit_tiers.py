@@ -71,6 +71,15 @@ def test_a_lab_with_cpu_bits_is_let_off_for_another_cpu_and_for_nothing_else(cel
     assert not cell_audit(declared, [BASE, seen(DIVERGED, "cpu-zen2")], baseline="x").reached
 
 
+def test_the_native_profile_promises_no_bits_on_another_cpu(cell: Cell) -> None:
+    """It takes whatever kernels the CPU has; everything else is promised all the same."""
+    run = seen(CLOSE, "cpu-zen2")
+    verdict = cell_audit(cell, [BASE, run], baseline="x", profile="native")
+    assert (verdict.tier, verdict.reached) == (Tier.BITWISE, True)
+    other = cell_audit(cell, [BASE, seen(CLOSE, "home")], baseline="x", profile="native")
+    assert not other.reached
+
+
 def test_scatter_by_nature_needs_an_equivalence(cell: Cell) -> None:
     """Without the test, outside is outside; with it, only what moves by nature is forgiven."""
     runs = [BASE, seen(DIVERGED, "home", by_nature=True)]

@@ -255,6 +255,7 @@ class _Conductor:
                     cell,
                     by_cell[cell.id],
                     baseline=record.baselines.get(cell.id),
+                    profile=prepared.options.settings.profile,
                     causes=self._causes.get(cell.id, ()),
                     equivalences=record.equivalences(cell.id) or (),
                 )

@@ -35,6 +35,7 @@ def cell_audit(
     seen: Sequence[Observation],
     *,
     baseline: str | None,
+    profile: str = "portable",
     causes: tuple[Cause, ...] = (),
     equivalences: tuple[Equivalence, ...] = (),
 ) -> CellAudit:
@@ -52,10 +53,10 @@ def cell_audit(
     if first.outcome is Outcome.FAILED:
         sentence = f"it fails without any variation: {first.message}"
         return replace(blank, tier=Tier.NONE, sentence=sentence)
-    broken = _broken(cell, varied, statistical=_shown(equivalences))
+    broken = _broken(cell, varied, profile=profile, statistical=_shown(equivalences))
     verdict = replace(
         blank,
-        tier=_tier(seen, equivalences),
+        tier=_tier(seen, equivalences, profile),
         reached=not broken and (first.outcome is Outcome.IDENTICAL or _shown(equivalences)),
         digest=first.digest,
         same_bits=_names(varied, moved=False),
@@ -71,21 +72,24 @@ def _shown(equivalences: Sequence[Equivalence]) -> bool:
     return bool(equivalences) and all(one.equivalent for one in equivalences)
 
 
-def _tier(seen: Sequence[Observation], equivalences: Sequence[Equivalence]) -> Tier:
+def _tier(seen: Sequence[Observation], equivalences: Sequence[Equivalence], profile: str) -> Tier:
     outcomes = {one.outcome for one in seen}
     if Outcome.FAILED in outcomes:
         return Tier.NONE
     if equivalences or Outcome.DIVERGED in outcomes:
         return Tier.STATISTICAL if _shown(equivalences) else Tier.NONE
-    promised = {o.outcome for o in seen if combined(o.variations).promise is Promise.BITS}
+    promised = {o.outcome for o in seen if _promise(o, profile) is Promise.BITS}
     return Tier.NUMERICAL if Outcome.CLOSE in promised else Tier.BITWISE
 
 
-def _broken(cell: Cell, varied: Sequence[Observation], *, statistical: bool) -> tuple[str, ...]:
+def _broken(
+    cell: Cell, varied: Sequence[Observation], *, profile: str, statistical: bool
+) -> tuple[str, ...]:
     names = []
     for one in varied:
         allowed = {Outcome.IDENTICAL}
-        if _promise(cell, one) is Promise.TOLERANCE:
+        excused = cell.lab.cpu_bits and "cpu" in _kinds(one)
+        if excused or _promise(one, profile) is Promise.TOLERANCE:
             allowed |= {Outcome.CLOSE}
         if statistical and one.first is None:  # nothing moved but what moves by nature
             allowed |= {Outcome.CLOSE, Outcome.DIVERGED}
@@ -94,11 +98,15 @@ def _broken(cell: Cell, varied: Sequence[Observation], *, statistical: bool) -> 
     return tuple(dict.fromkeys(names))
 
 
-def _promise(cell: Cell, one: Observation) -> Promise:
-    kinds = {VARIATIONS[name].kind for name in one.variations if name in VARIATIONS}
-    if cell.lab.cpu_bits and "cpu" in kinds:
+def _promise(one: Observation, profile: str) -> Promise:
+    """What the profile promises: ``native`` takes kernels and threads as the CPU has them."""
+    if profile == "native" and _kinds(one) & {"cpu", "affinity"}:
         return Promise.TOLERANCE
     return combined(one.variations).promise
+
+
+def _kinds(one: Observation) -> set[str]:
+    return {VARIATIONS[name].kind for name in one.variations if name in VARIATIONS}
 
 
 def _names(varied: Sequence[Observation], *, moved: bool) -> tuple[str, ...]:
