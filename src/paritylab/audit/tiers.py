@@ -30,7 +30,7 @@ from paritylab.audit.variations import VARIATIONS
 from paritylab.model import Cell
 
 
-def cell_audit(
+def cell_audit(  # noqa: PLR0913 - what was seen, and what was found out about it
     cell: Cell,
     seen: Sequence[Observation],
     *,
