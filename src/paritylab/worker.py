@@ -604,7 +604,8 @@ class Session:
         if why == "hangup":
             raise EOFError
         verdict = _verdict(why, status, answer.total > 0, _oom_kills() > before)
-        return bytes(answer.head), verdict, int(usage.ru_maxrss)
+        # Half of a frame is of no use to anybody, and may be long.
+        return b"" if why == "overflow" else bytes(answer.head), verdict, int(usage.ru_maxrss)
 
     def _become_stage(self, job: Job, stage: str, pipes: list[Pipe]) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
