@@ -36,57 +36,61 @@ SHOWN = 40
 """Grades that the terminal shows; the files have them all."""
 
 
+Handed = Annotated[
+    Path, typer.Argument(help="A folder (or archive) with one submission per student.")
+]
+LabName = Annotated[str, typer.Option("--lab", help="The lab that was set.")]
+Out = Annotated[Path, typer.Option("--out", help="Where the grades and the journal go.")]
+For = Annotated[str, typer.Option("--for", help="pytorch,tf2; default: all of the rubric.")]
+Isolated = Annotated[
+    Isolation,
+    typer.Option(
+        "--isolation", help="container: fresh ones per submission; fork: fresh namespaces in one."
+    ),
+]
+Runtime = Annotated[
+    str | None, typer.Option(help="Another runtime of the engine: runsc is gVisor.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, help="Submissions at a time; default: what fits."),
+]
+Seeds = Annotated[str, typer.Option("--seeds", help="1,2,3: repeat a run; default: drawn anew.")]
+Repeat = Annotated[int, typer.Option(help="Ask everything so often; what moves is flagged.")]
+Revealed = Annotated[Reveal, typer.Option(help="Hidden values in the students' feedback.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue what was interrupted.")]
+Only = Annotated[list[str] | None, typer.Option(help="Only this student (id or name); repeatable.")]
+Regrade = Annotated[list[str] | None, typer.Option(help="Grade this student again; repeatable.")]
+Names = Annotated[Path | None, typer.Option(help="A submissions.csv with names.")]
+Attempt = Annotated[str, typer.Option(help="Which attempt counts: last or first.")]
+LateAfter = Annotated[str, typer.Option(help="The deadline: 2026-11-22T23:59+01:00.")]
+LatePenalty = Annotated[str, typer.Option(help="What lateness costs: 0.1/day, 0.02/hour.")]
+Engine = Annotated[
+    str, typer.Option("--engine", help="docker; there is no other for strangers' code.")
+]
+
+
 @app.command()
 def grade(
-    path: Annotated[
-        Path, typer.Argument(help="A folder (or archive) with one submission per student.")
-    ],
-    lab: Annotated[str, typer.Option("--lab", help="The lab that was set.")],
-    folder: Annotated[
-        Path, typer.Option("--out", help="Where the grades and the journal go.")
-    ] = Path("grades"),
-    implementations: Annotated[
-        str, typer.Option("--for", help="pytorch,tf2; default: all of the rubric.")
-    ] = "",
-    isolation: Annotated[
-        Isolation,
-        typer.Option(help="container: a fresh one per submission; fork: fresh namespaces in one."),
-    ] = Isolation.CONTAINER,
-    runtime: Annotated[
-        str | None, typer.Option(help="Another runtime of the engine: runsc is gVisor.")
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", min=1, help="Submissions at a time; default: what fits."),
-    ] = None,
-    hidden: Annotated[
-        str, typer.Option("--seeds", help="1,2,3: repeat a run; default: drawn anew.")
-    ] = "",
-    repeat: Annotated[
-        int, typer.Option(min=1, help="Ask everything so often; what moves is flagged.")
-    ] = 1,
-    reveal: Annotated[
-        Reveal, typer.Option(help="Hidden values in the students' feedback.")
-    ] = Reveal.NONE,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue what was interrupted or extended.")
-    ] = False,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Only this student (id or name); repeatable.")
-    ] = None,
-    regrade: Annotated[
-        list[str] | None, typer.Option(help="Grade this student again; repeatable.")
-    ] = None,
-    names: Annotated[Path | None, typer.Option(help="A submissions.csv with names.")] = None,
-    attempt: Annotated[str, typer.Option(help="Which attempt counts: last or first.")] = "last",
-    late_after: Annotated[str, typer.Option(help="The deadline: 2026-11-22T23:59+01:00.")] = "",
-    late_penalty: Annotated[
-        str, typer.Option(help="What lateness costs: 0.1/day, 0.02/hour.")
-    ] = "",
+    path: Handed,
+    lab: LabName,
+    folder: Out = Path("grades"),
+    implementations: For = "",
+    isolation: Isolated = Isolation.CONTAINER,
+    runtime: Runtime = None,
+    jobs: Jobs = None,
+    hidden: Seeds = "",
+    repeat: Repeat = 1,
+    reveal: Revealed = Reveal.NONE,
+    resume: Resume = False,
+    only: Only = None,
+    regrade: Regrade = None,
+    names: Names = None,
+    attempt: Attempt = "last",
+    late_after: LateAfter = "",
+    late_penalty: LatePenalty = "",
     base: Base = "auto",
-    engine: Annotated[str, typer.Option(help="docker; there is no other for strangers' code.")] = (
-        "docker"
-    ),
+    engine: Engine = "docker",
 ) -> None:
     """Grade submissions on hidden inputs, each in a sandbox of its own.
 
@@ -98,25 +102,14 @@ def grade(
     `paritylab grade submissions/ --lab train --out grades/ --resume`,
     `paritylab grade submissions/ --lab train --out grades/ --isolation fork --repeat 2`
     """
+    rule = rules.attempt_rule(attempt, late_after or None, late_penalty or None)
     request = Request(
-        path=path,
-        lab=lab,
-        out=folder,
-        implementations=tuple(word.strip() for word in implementations.split(",") if word.strip()),
-        isolation=isolation,
-        runtime=runtime,
-        jobs=jobs,
-        seeds=seeds.parse(hidden) if hidden else (),
-        repeats=repeat,
-        reveal=reveal,
-        resume=resume,
-        only=tuple(only or ()),
-        regrade=tuple(regrade or ()),
-        names=names,
-        rule=rules.attempt_rule(attempt, late_after or None, late_penalty or None),
-        base=base,
+        path=path, lab=lab, out=folder, implementations=_words(implementations),
+        isolation=isolation, runtime=runtime, jobs=jobs,
+        seeds=seeds.parse(hidden) if hidden else (), repeats=repeat, reveal=reveal, resume=resume,
+        only=tuple(only or ()), regrade=tuple(regrade or ()), names=names, rule=rule, base=base,
         engine=engine,
-    )
+    )  # fmt: skip
     with _watching() as (progress, watch):
         outcome = perform(request, watch, progress)
     _tell(outcome)
@@ -139,7 +132,7 @@ def bench_grading(
 
     Example: `paritylab bench-grading --lab train --for pytorch`
     """
-    names = tuple(word.strip() for word in implementations.split(",") if word.strip())
+    names = _words(implementations)
     plan = plan_for(lab, names, seeds.draw(hidden))
     counts = {Isolation.CONTAINER: containers, Isolation.FORK: forks}
     paces = benchgrading.measure(plan, base=base, submissions=counts, tell=err.print)
@@ -167,6 +160,10 @@ def _pace_table(paces: list[benchgrading.Pace], title: str) -> Table:
             phases,
         )
     return table
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _met(there: bool) -> str:
