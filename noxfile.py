@@ -191,3 +191,10 @@ def browser(session: nox.Session) -> None:
     """Test the site in Chromium: navigation, tabs, search, links, accessibility."""
     install(session, "test", "site", "browser")
     session.run("pytest", "tests/browser", "-rs", *session.posargs, **PATIENCE)
+
+
+@nox.session(default=False)
+def pictures(session: nox.Session) -> None:
+    """Draw the README's pictures again: `nox -s pictures -- results.json`."""
+    install(session)
+    session.run("python", "docs/pictures/make.py", *session.posargs)

@@ -116,10 +116,16 @@ def pythons(scope: Scope) -> Iterator[Line]:
         yield Line(
             name=f"Python {one.python} for {one.name}",
             ok=path is not None,
-            found=str(path or "not here"),
+            found=_homely(path) if path else "not here",
             fix=interpreters.install_command(one.python),
             needed=needed,
         )
+
+
+def _homely(path: Path) -> str:
+    """A path as people write it, and without telling who they are."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def uv(scope: Scope) -> Iterator[Line]:

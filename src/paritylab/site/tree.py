@@ -81,7 +81,9 @@ def write_tree(catalog: Catalog, run: Path | None, *, commands: str, folder: Pat
     shutil.rmtree(folder, ignore_errors=True)
     pages = _pages(catalog)
     for source, page in pages.items():
-        if not source.startswith("labs/"):
+        if source.endswith(".svg"):
+            site.write(page, (catalog.root / source).read_bytes())
+        elif not source.startswith("labs/"):
             site.write(page, _document(site, source, pages))
     pictures = _pictures(site)
     for lab in catalog.labs.values():
@@ -106,6 +108,8 @@ def _pages(catalog: Catalog) -> dict[str, str]:
     found |= {f"environments/{e}/README.md": f"environments/{e}.md" for e in catalog.environments}
     names = [path.name for path in sorted((catalog.root / "docs").glob("*.md"))]
     found |= {f"docs/{name}": f"guides/{name}" for name in names}
+    drawn = sorted((catalog.root / "docs/pictures").glob("*.svg"))
+    found |= {f"docs/pictures/{path.name}": f"pictures/{path.name}" for path in drawn}
     # The site has a page of claims of its own, with colours and links.
     found["docs/claims.md"] = "claims.md"
     return {source: page for source, page in found.items() if (catalog.root / source).is_file()}
