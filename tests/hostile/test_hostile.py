@@ -126,8 +126,8 @@ def test_pages_and_tables_hold_no_markup(alone: Graded) -> None:
 
 
 def _is_formula(cell: str) -> bool:
-    """What a spreadsheet would compute: begins with an operator and is no number."""
-    return cell[:1] in tuple("=+-@\t\r") and not re.fullmatch(r"[-+]?[0-9.]+", cell)
+    """What a spreadsheet would compute: begins with an operator and is no number or dash."""
+    return cell[:1] in tuple("=+-@\t\r") and not re.fullmatch(r"-|[-+]?[0-9.]+", cell)
 
 
 def test_files_of_a_run_stay_small(alone: Graded) -> None:

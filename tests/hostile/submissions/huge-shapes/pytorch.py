@@ -4,5 +4,5 @@ import numpy as np
 def run(inputs, workdir):
     return {
         "b1": np.zeros((0, 1 << 62), np.float32),
-        "loss": np.broadcast_to(np.float32(0), (1 << 24, 1 << 24)),
+        "loss": np.broadcast_to(np.float32(0), (1 << 20, 1 << 20)),
     }
