@@ -1,10 +1,11 @@
+import hashlib
 import threading
 import time
 
 
 def spin():
     while True:
-        pass
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000)  # without the interpreter's lock
 
 
 def run(inputs, workdir):
