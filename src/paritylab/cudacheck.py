@@ -47,7 +47,7 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One CUDA library of the image: who asks for it, the version it tells, why it does not load."""
+    """One CUDA library: who asks for it, the version it tells, why it does not load (if so)."""
 
     library: str
     asked_by: tuple[str, ...]
