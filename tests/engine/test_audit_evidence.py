@@ -168,3 +168,8 @@ def test_an_image_is_examined_from_inside(tmp_path: Path) -> None:
     dependencies = {one["name"]: one["digest"] for one in told["resolvedDependencies"]}
     assert dependencies["tf2-cpu"] == {"sha256": image.removeprefix("sha256:")}
     assert found.facts["engine"]["version"]
+    # A resumed audit may not have started the image again: it is known by its lock.
+    document = json.loads((tmp_path / "audit/audit.json").read_bytes())
+    document["facts"]["images"] = {}
+    (tmp_path / "audit/audit.json").write_text(json.dumps(document))
+    assert gather(tmp_path / "audit", PROJECT).images == {"tf2-cpu": image}

@@ -110,8 +110,6 @@ def _examined(evidence: Evidence, progress: Progress) -> dict[str, Examined]:
     for name, (environment, device) in wanted.items():
         pins = parse_lock(environment.stacks[device].lock)
         if evidence.engine == "docker":
-            if name not in evidence.images:
-                continue
             inventory = of_image(open_client(), evidence.images[name])
         else:
             inventory = of_venv(venvs.ensure(environment, device, progress))

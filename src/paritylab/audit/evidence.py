@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paritylab.audit.bundle import AUDIT, Evidence
+from paritylab.audit.bundle import AUDIT, Evidence, stacks
 from paritylab.audit.model import Audit, from_json
 from paritylab.audit.record import BASELINES, lab_digests
+from paritylab.engines.dockerclient import explained, open_client
 from paritylab.errors import BundleError
 from paritylab.matrix import Selection
 from paritylab.model import Cell
@@ -31,14 +33,41 @@ def gather(folder: Path, root: Path) -> Evidence:
         ) from None
     cells = cells_of(audit, root)
     _check_unchanged(audit, cells)
+    images = dict(audit.facts.get("images") or {})
+    engine = str(audit.facts.get("engine", ""))
     return Evidence(
         root=root,
         audit=audit,
         cells=cells,
         baselines=folder / BASELINES,
-        engine=str(audit.facts.get("engine", "")),
-        images=dict(audit.facts.get("images") or {}),
+        engine=engine,
+        images=_completed(images, cells) if engine == "docker" else images,
     )
+
+
+def _completed(images: Mapping[str, str], cells: list[Cell]) -> dict[str, str]:
+    """Add the images that a resumed audit did not start again: the one that holds the same lock."""
+    found = dict(images)
+    for name, (environment, device) in stacks(cells).items():
+        if name in found:
+            continue
+        labels = {
+            "paritylab.environment": environment.name,
+            "paritylab.device": device,
+            "paritylab.lock": environment.stacks[device].lock_digest,
+        }
+        wanted = {"label": [f"{key}={value}" for key, value in labels.items()]}
+        with explained("a look for the image that was audited"):
+            ids = {str(image.id) for image in open_client().images.list(filters=wanted)}
+        if len(ids) != 1:
+            raise BundleError(
+                f"{len(ids)} images hold the lock of {name}, and the audit does not say which ran",
+                fix="audit again"
+                if ids
+                else f"paritylab images build --environment {environment.name}",
+            )
+        found[name] = ids.pop()
+    return found
 
 
 def cells_of(audit: Audit, root: Path, engine: str | None = None) -> list[Cell]:
