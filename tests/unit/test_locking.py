@@ -92,3 +92,15 @@ def test_an_unknown_environment(project: Path) -> None:
     with pytest.raises(UsageError) as caught:
         locking.lock_all(catalog.load(project).environments, ["tinny"])
     assert caught.value.why == "did you mean `tiny`?"
+
+
+def test_an_override_is_told_without_where_its_file_lay(links: Path, project: Path) -> None:
+    """The file that uv reads overrides from is a temporary one of this machine."""
+    for version in ("1.0", "2.0"):
+        make_wheel(links, "alpha", version)
+    toml = project / "environments/tiny/environment.toml"
+    toml.write_text(toml.read_text().replace("\ntag", '\noverrides = ["alpha==1.0"]\ntag', 1))
+    assert lock(project, "alpha")["alpha"].version == "1.0"
+    text = (project / "environments/tiny/cpu.lock").read_text()
+    assert "overrides" in text
+    assert not any(word.startswith("/") for word in text.split())
