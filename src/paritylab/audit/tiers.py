@@ -122,16 +122,21 @@ def _sentence(verdict: CellAudit, first: Observation) -> str:
         parts.append(f"it leaves its tolerance without any variation: {first.message}")
     if verdict.tier is Tier.STATISTICAL:
         parts.append(_statistics(verdict.equivalences))
-    parts.append(f"the same bits under {len(verdict.same_bits)} variations and combinations")
+    same = len(verdict.same_bits)
+    parts.append(f"the same bits under {same} {'change' if same == 1 else 'changes'}")
     if verdict.moved and verdict.tier is not Tier.NONE and verdict.max_ulp is not None:
         near = verdict.max_relative
         relative = "" if near is None else f" ({near:.1e} of the largest element)"
-        parts.append(f"within {verdict.max_ulp:,} ULP{relative} under {len(verdict.moved)} others")
+        parts.append(f"within {verdict.max_ulp:,} ULP{relative} under {_others(verdict.moved)}")
     parts += [cause.sentence for cause in verdict.causes]
     if verdict.by_nature and verdict.tier is Tier.BITWISE:
         names = ", ".join(f"`{name}`" for name in verdict.by_nature)
         parts.append(f"{names}: no bits of their own by nature, within tolerance")
     return "; ".join(parts)
+
+
+def _others(names: Sequence[str]) -> str:
+    return "another" if len(names) == 1 else f"{len(names)} others"
 
 
 def _statistics(equivalences: Sequence[Equivalence]) -> str:
