@@ -112,6 +112,7 @@ class DockerEngine:
         self._image = image or self._ensured
         self._confines = confines
         self.images: dict[str, str] = {}
+        self._smallest = ""
         self._local = threading.local()
         self._boxes: dict[tuple[str, str, Gpu | None, str], _Box] = {}
         self._lock = threading.Lock()
@@ -140,10 +141,11 @@ class DockerEngine:
         looked_for = pieces(client)
         if not any(piece.there for piece in looked_for):
             raise nvidia.refusal(looked_for, where="the Docker engine")
-        with self._progress as progress:
-            base = bases.identify(environment, "cuda", mode=self._base, progress=progress)
-            image = bases.provide(client, base, environment, mode=self._base)
-        return gpus_in(client, image, looked_for)
+        if not self._smallest:  # later looks come from several threads, while cells run
+            with self._progress as progress:
+                base = bases.identify(environment, "cuda", mode=self._base, progress=progress)
+            self._smallest = bases.provide(client, base, environment, mode=self._base)
+        return gpus_in(client, self._smallest, looked_for)
 
     def prepare(self, keys: list[WorkerKey]) -> None:
         """See Engine: builds the images that are missing, removes what dead runs have left."""
