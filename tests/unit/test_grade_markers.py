@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,21 @@ def test_the_task_does_not_quote_the_solution(lab: Lab) -> None:
     assert "Exercises" not in text
     assert "gets wrong" not in text
     assert "pip install paritylab" in text
+
+
+def test_a_readme_that_quotes_the_solution_loses_that_line(tmp_path: Path) -> None:
+    """Lines, table rows and whole fenced blocks, whatever their blanks; the rest stays."""
+    lab = next(lab for lab in GRADED if lab.slug == "train")
+    (tmp_path / "README.md").write_text(
+        "# Title\n\nFirst `loss = loss_fn(net( xb ), yb)`, told by mistake.\nThis stays.\n\n"
+        "```python\nx = 1\noptimizer.zero_grad()\n```\n\n```text\nstep 0\n```\n\n"
+        "## What to notice\n\nsecret\n\n## What you should see\n\n| optimizer.step() |\n1.5\n"
+    )
+    lab = replace(lab, folder=tmp_path)
+    text = task(lab, ("pytorch",), package="paritylab", notebook=False)
+    told = text.partition("## Your part")[0]
+    expected = "# Title This stays. ```text step 0 ``` ## What you should see 1.5"
+    assert " ".join(told.split()) == expected
 
 
 @pytest.mark.parametrize("lab", GRADED, ids=lambda lab: lab.slug)
