@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
@@ -39,7 +41,13 @@ def new_lab(root: Path, slug: str) -> Path:
     target = root / "labs" / slug
     if target.exists():
         raise UsageError(f"labs/{slug} is there already", fix="choose another name")
-    facts = {"slug": slug, "title": slug.replace("-", " ").capitalize()}
+    environment, graded = _graded_on(root)
+    facts = {
+        "slug": slug,
+        "title": slug.replace("-", " ").capitalize(),
+        "environment": environment,
+        "graded": json.dumps(graded),
+    }
     partial = Path(tempfile.mkdtemp(prefix=f".{slug}-", dir=root / "labs"))
     try:
         for source in (files("paritylab") / "template").iterdir():
@@ -52,6 +60,18 @@ def new_lab(root: Path, slug: str) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return target
+
+
+def _graded_on(root: Path) -> tuple[str, list[str]]:
+    """The environment that runs most implementations (the last of several), and which."""
+    found: list[tuple[str, list[str]]] = [
+        (path.parent.name, [n for n, said in runs.items() if not said.get("unsupported")])
+        for path in sorted(root.glob("environments/*/environment.toml"))
+        if (runs := tomllib.loads(path.read_text(encoding="utf-8")).get("implementations", {}))
+    ]
+    if not found:
+        raise UsageError("the project has no environment", fix="paritylab new-course PATH")
+    return max(reversed(found), key=lambda one: len(one[1]))
 
 
 def new_course(folder: Path, environments: Collection[str] = ()) -> Path:

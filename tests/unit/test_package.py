@@ -113,6 +113,9 @@ def test_a_course_is_complete(tmp_path: Path) -> None:
     problem = scenarios.solve(loaded.labs["first-lab"], 0)
     assert problem.expected
     assert loaded.labs["first-lab"].expected.is_file()
+    rubric = loaded.labs["first-lab"].rubric
+    assert rubric is not None
+    assert (rubric.environment, len(rubric.implementations)) == ("tf2", 3)
     runs = [cell for cell in cells(loaded, Selection()) if not cell.unsupported]
     assert len(runs) == 8
     assert "# deep-learning" in (folder / "README.md").read_text()
