@@ -157,7 +157,7 @@ def grade(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure warm cells and the matrix on three labs, and grading; prints ratios from this machine."""
+    """Measure warm cells, the matrix and grading; prints ratios from this machine."""
     install(session)
     small = ("--lab", "multiply", "--lab", "train", "--lab", "evaluate")
     session.run("paritylab", "bench", *(session.posargs or small), **PATIENCE)
