@@ -3,5 +3,8 @@ import signal
 
 
 def run(inputs, workdir):
-    os.kill(-1, signal.SIGKILL)  # not oneself, says POSIX
+    try:
+        os.kill(-1, signal.SIGKILL)  # not oneself, says POSIX
+    except ProcessLookupError:
+        print("nobody else", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
