@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from paritylab.cli import app as cli_app
+
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -14,3 +16,9 @@ def project(tmp_path: Path) -> Path:
     """A copy of the valid fixture project: lab `double`, environment `tiny` (NumPy alone)."""
     shutil.copytree(FIXTURES / "valid", tmp_path / "project")
     return tmp_path / "project"
+
+
+@pytest.fixture(autouse=True)
+def wide() -> None:
+    """What commands print is not wrapped, in whatever terminal or order the tests run."""
+    cli_app.out.width = cli_app.PLAIN_WIDTH

@@ -354,13 +354,12 @@ def test_a_bad_greeting_closes_the_channel(hello: bytes) -> None:
         assert worker.recv(1) == b""
 
 
-def test_a_silent_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_worker_is_told() -> None:
     """A worker that never answers is given up after the deadline and some grace."""
-    monkeypatch.setattr("paritylab.wire.GRACE_SECONDS", 0.1)
     job = Job(**(JOB.__dict__ | {"limits": Limits(seconds=0.1)}))
     channel, worker = connected()
     worker.sendall(HELLO)
-    session, began = Session(channel), time.monotonic()
+    session, began = Session(channel, grace=0.1), time.monotonic()
     with pytest.raises(WorkerError, match="did not answer"):
         session.run(job)
     assert time.monotonic() - began < 5
