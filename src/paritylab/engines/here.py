@@ -136,7 +136,7 @@ def _support(implementation: str, packages: Mapping[str, str]) -> Support:
     module = FRAMEWORKS[implementation]
     reason = None
     if importlib.util.find_spec(module) is None:
-        reason = f"{module} is not installed in {sys.prefix}"
+        reason = f"{module} is not installed for this Python"
     elif implementation == "tf2" and _tensorflow(packages).startswith("1."):
         reason = "TensorFlow 1 has no TensorFlow 2 mode"
     legacy = implementation == "tf1" and importlib.util.find_spec("tf_keras") is not None
