@@ -80,7 +80,9 @@ def test_no_half_helps_the_other(name: str, halves: Graded) -> None:
 
 
 @pytest.mark.parametrize("run", ["alone", "after", "halves"])
-def test_honest_submissions_are_unaffected(run: str, request: pytest.FixtureRequest) -> None:
+def test_honest_submissions_are_unaffected(
+    run: str, isolation: str, request: pytest.FixtureRequest
+) -> None:
     """Beside forty attacks every honest submission gets full marks, whatever its name."""
     graded: Graded = request.getfixturevalue(run)
     attacks = {student for student in graded.grades if student.removesuffix("-again") in ATTACKS}
@@ -93,7 +95,7 @@ def test_honest_submissions_are_unaffected(run: str, request: pytest.FixtureRequ
 
 
 @pytest.mark.parametrize("run", ["alone", "after", "halves"])
-def test_every_trial_was_graded(run: str, request: pytest.FixtureRequest) -> None:
+def test_every_trial_was_graded(run: str, isolation: str, request: pytest.FixtureRequest) -> None:
     """No attack makes the grader give up on anybody: exit 0, nothing ungraded, nothing left."""
     graded: Graded = request.getfixturevalue(run)
     assert graded.code == 0

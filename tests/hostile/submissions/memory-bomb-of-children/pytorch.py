@@ -3,8 +3,10 @@ import time
 
 
 def run(inputs, workdir):
+    wait, go = os.pipe()
     for _ in range(40):
         if os.fork() == 0:
+            os.read(wait, 1)
             hoard = []
             while True:
                 try:
@@ -12,4 +14,5 @@ def run(inputs, workdir):
                 except MemoryError:
                     time.sleep(600)
     print("children have started", flush=True)
+    os.write(go, b"x" * 40)
     time.sleep(600)

@@ -2,8 +2,11 @@ import hashlib
 import threading
 import time
 
+go = threading.Event()
+
 
 def spin():
+    go.wait()
     while True:
         hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000)  # without the interpreter's lock
 
@@ -16,4 +19,5 @@ def run(inputs, workdir):
             count += 1
     except RuntimeError:
         print("no more threads after", count, flush=True)
+    go.set()
     time.sleep(600)
