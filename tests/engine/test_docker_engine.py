@@ -392,7 +392,7 @@ def test_sweep_removes_only_what_is_dead(opened: Opened, monkeypatch: pytest.Mon
         labels = run_labels() | {f"paritylab.{name}": value for name, value in changed.items()}
         with monkeypatch.context() as patch:
             patch.setattr("paritylab.engines.sandbox.run_labels", lambda: labels)
-            return Container(client, image, "cpu")
+            return Container(client, image, None)
 
     parent = str(os.getppid())
     neighbour = left(run="another", pid=parent, started=_started(parent))
