@@ -52,7 +52,7 @@ implementations = ["pytorch", "tf2"]
 environment = "tf2"
 seeds = 2
 """
-ODD_NAMES = ("[/red]<script>alert(4)</script>", "=1+1", "Zoë", "zoe", "..hidden", "-rf")
+ODD_NAMES = ("[/red]<script>alert(4)</script>", "=1+1", "Zoë", "zoe", "up..and..away", "-rf")
 
 
 @dataclass(frozen=True, kw_only=True)
