@@ -758,7 +758,8 @@ class Zygote:
 
     def _open(self) -> None:
         # Nobody can list the parent folder, so nobody else's job finds a session's.
-        prefix = os.path.join(self.start["folder"], os.urandom(16).hex() + "-")
+        # Short: libraries put sockets below it, whose paths have room for 107 bytes.
+        prefix = os.path.join(self.start["folder"], os.urandom(8).hex() + "-")
         with self.listener.accept()[0] as connection:
             start = dict(self.start, prefix=prefix, session=next(self.numbers))
             pid = _fork(partial(self._become_session, connection, start))

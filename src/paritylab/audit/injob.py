@@ -201,7 +201,7 @@ def elsewhere(stage: Stage, folder: str) -> Stage:
     """
 
     def run(inputs: Any, workdir: Any) -> Any:
-        place = folder or os.path.join(str(workdir), ".elsewhere", "d\u00e9j\u00e0 vu")
+        place = folder or os.path.join(str(workdir), ".d\u00e9j\u00e0 vu")
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(str(workdir), folder)
