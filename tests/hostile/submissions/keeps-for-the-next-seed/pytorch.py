@@ -10,7 +10,11 @@ def run(inputs, workdir):
     earlier = ["%s%d" % (prefix, n) for n in range(1, int(number))]
     places = ["/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue", "/run", "/run/lab", "/run/lock"]
     for place in [*places, *earlier]:
-        for path in (place + "/" + NAME, place + "/work/" + NAME, place + "/" + NAME + "/inside"):
+        for path in (
+            place + "/" + NAME,
+            os.path.join(place, "work", NAME),
+            place + "/" + NAME + "/inside",
+        ):
             if os.path.exists(path):
                 print("BREACH: found", path, flush=True)
     count = 0
