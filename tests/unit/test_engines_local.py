@@ -13,12 +13,14 @@ import pytest
 from cards import card
 
 from paritylab import catalog, nvidia
+from paritylab.audit.variations import VARIATIONS
 from paritylab.engines import streams
 from paritylab.engines.base import Endpoint, Unavailable
 from paritylab.engines.here import (
     CUDA_PORTABLE,
     CUDA_VARIABLES,
     PORTABLE,
+    SESSION,
     HereEngine,
     local_environment,
 )
@@ -45,6 +47,25 @@ def key(
 def tiny(project: Path) -> Environment:
     """The fixture environment."""
     return catalog.load(project).environments["tiny"]
+
+
+def test_the_users_session_does_not_reach_a_lab(
+    tiny: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell that looks at CI, the terminal or the locale is the same for everybody."""
+    for name in SESSION:
+        monkeypatch.setenv(name, "17")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/lib/nvidia")
+    for engine in (HereEngine(), VenvEngine()):
+        seen = engine.variables(key(tiny))
+        assert {name: seen[name] for name in SESSION & seen.keys()} == {"LANG": "C.UTF-8"}
+    assert HereEngine().variables(key(tiny))["LD_LIBRARY_PATH"] == "/usr/lib/nvidia"
+
+
+def test_whatever_an_audit_sets_is_not_set_without_it() -> None:
+    """A variation of variables that the session has already would change nothing."""
+    varied = {n for one in VARIATIONS.values() for n in one.job.get("variables", ())}
+    assert varied <= SESSION
 
 
 def test_here_describes_this_interpreter() -> None:

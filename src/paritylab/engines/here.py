@@ -44,6 +44,12 @@ CUDA_PORTABLE = {
     "TF_CUDNN_USE_AUTOTUNE": "0",
     "TF_CUDNN_DETERMINISTIC": "1",
 }
+# What the user's session is like must not reach a lab (no other engine passes it either): a cell
+# that looks at CI would otherwise depend on who runs it, and an audit could not vary it.
+SESSION = frozenset({
+    "CI", "COLUMNS", "DEBUG", "LANG", "LANGUAGE", "LC_ALL", "LINES", "LOGNAME", "NO_COLOR",
+    "PYTHONOPTIMIZE", "SEED", "TERM", "TZ", "USER", "VERBOSE",
+})  # fmt: skip
 FRAMEWORKS = {"pytorch": "torch", "tf1": "tensorflow", "tf2": "tensorflow"}
 
 # It does nothing: taking the GPU, before it, is the question.
@@ -54,7 +60,10 @@ def run(inputs, workdir):
 
 
 class HereEngine(LocalEngine):
-    """Runs workers with the interpreter and the variables of this very process."""
+    """Runs workers with the interpreter and the variables of this very process.
+
+    But for those of the user's session (``SESSION``).
+    """
 
     name = "here"
 
@@ -82,7 +91,8 @@ class HereEngine(LocalEngine):
 
     def variables(self, key: WorkerKey) -> Mapping[str, str]:
         """See LocalEngine: a GPU's libraries are found through the user's own."""
-        return {**os.environ, **key.variables}
+        kept = {name: text for name, text in os.environ.items() if name not in SESSION}
+        return {**kept, "LANG": "C.UTF-8", **key.variables}
 
     def _require_gpu(self, key: WorkerKey, endpoint: Endpoint) -> None:
         # Asked in a fork: the answer initialises CUDA, and that must not happen before a fork.
