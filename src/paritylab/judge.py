@@ -19,10 +19,19 @@ from paritylab.wire import JobResult
 NO_GPU = "no GPU"
 
 
-def judge(
-    blank: CellResult, cell: Cell, answer: JobResult, *, problem: Problem, strict_bits: bool
+def judge(  # noqa: PLR0913 - what answered, what is right, and where it ran
+    blank: CellResult,
+    cell: Cell,
+    answer: JobResult,
+    *,
+    problem: Problem,
+    strict_bits: bool,
+    cpu: str | None = None,
 ) -> CellResult:
-    """Return ``blank`` completed with verdict, message and evidence."""
+    """Return ``blank`` completed with verdict, message and evidence.
+
+    ``cpu`` is the class of the CPU that it ran on, if that was not this machine's.
+    """
     seen = replace(
         blank,
         worker_seconds=answer.seconds,
@@ -35,7 +44,7 @@ def judge(
         return replace(seen, verdict=verdict, message=message)
     report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
     found = digest(_with_bits(cell, answer))
-    recorded = recorded_digest(cell, problem, blank.profile, blank.hardware)
+    recorded = recorded_digest(cell, problem, blank.profile, gpu=blank.hardware, cpu=cpu)
     drift = recorded is not None and recorded != found
     seen = replace(
         seen,
@@ -114,20 +123,28 @@ def _not_ok(answer: JobResult, cell: Cell, *, on_gpu: bool) -> tuple[Verdict, st
 
 
 def recorded_digest(
-    cell: Cell, problem: Problem, profile: str, gpu: str | None = None
+    cell: Cell,
+    problem: Problem,
+    profile: str,
+    *,
+    gpu: str | None = None,
+    cpu: str | None = None,
 ) -> str | None:
     """The digest that expected.json holds for all that this cell's bits depend on, if any."""
-    wanted = digest_key(cell, profile, gpu)
+    wanted = digest_key(cell, profile, gpu, cpu=cpu)
     found = (e.digest for e in problem.digests if e.model_dump(exclude={"digest"}) == wanted)
     return next(found, None)
 
 
-def digest_key(cell: Cell, profile: str, gpu: str | None = None) -> dict[str, str | None]:
+def digest_key(
+    cell: Cell, profile: str, gpu: str | None = None, *, cpu: str | None = None
+) -> dict[str, str | None]:
     """Everything that the bits of a cell's outputs depend on, as expected.json names it.
 
     On ``cuda`` that is the class of the ``gpu`` (``Gpu.hardware``): another one gives `close`.
+    ``cpu`` is the class of the CPU where it ran; default: this machine's.
     """
-    hardware = cpu_class() if cell.lab.cpu_bits else None
+    hardware = (cpu or cpu_class()) if cell.lab.cpu_bits else None
     if cell.device == "cuda":
         hardware = gpu or NO_GPU
     return {

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from paritylab.rubric import Rubric
-from paritylab.stacks import Environment, Gpu, Stack, Support, WorkerKey  # noqa: F401 - words, too
+from paritylab.stacks import (  # noqa: F401 - words, too
+    VISIBLE,
+    Environment,
+    Gpu,
+    Stack,
+    Support,
+    WorkerKey,
+)
 
 IMPLEMENTATIONS = ("pytorch", "tf1", "tf2")
 DEVICES = ("cpu", "cuda")
@@ -163,9 +170,7 @@ class Cell:
         """The worker that can run this cell under ``profile``, on a GPU or on the CPU."""
         support = self.environment.support[self.implementation]
         stack = self.environment.stacks[self.device]
-        # CUDA is told which card by the name that no reboot changes; "" hides all of them.
-        visible = {"CUDA_VISIBLE_DEVICES": gpu.uuid if gpu else ""}
-        return WorkerKey(
+        key = WorkerKey(
             environment=self.environment,
             device=self.device,
             profile=profile,
@@ -175,10 +180,10 @@ class Cell:
                 **stack.variables,
                 **stack.profiles.get(profile, {}),
                 **support.variables,
-                **(visible if self.device == "cuda" else {}),
+                **({VISIBLE: ""} if self.device == "cuda" else {}),  # none: hides all of them
             },
-            gpu=gpu,
         )
+        return key.on(gpu) if gpu else key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -41,6 +41,20 @@ class Settings:
     smoke: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Executed:
+    """What came of a job, and where.
+
+    ``versions`` are what the worker told of its packages, ``hardware`` the class of the GPU, and
+    ``cpu`` that of the CPU, if it was not this machine's.
+    """
+
+    answer: Answer
+    versions: Mapping[str, str]
+    hardware: str | None = None
+    cpu: str | None = None
+
+
 class Runner:
     """Runs cells one at a time on the workers of a fleet; one Runner per thread of control.
 
@@ -60,56 +74,36 @@ class Runner:
 
     def run(self, cell: Cell) -> CellResult:
         """Return the cell's verdict with its evidence; never raises for what a lab does."""
-        blank = CellResult(
-            cell=cell.id,
-            lab=cell.lab.slug,
-            implementation=cell.implementation,
-            environment=cell.environment.name,
-            device=cell.device,
-            profile=self.settings.profile,
-            seed=cell.lab.seed if self.settings.seed is None else self.settings.seed,
-            verdict=Verdict.UNSUPPORTED,
-        )
         if cell.unsupported:
-            return replace(blank, message=cell.unsupported)
+            return left_out(cell, self.settings, cell.unsupported)
         try:
             problem = problem_of(cell.lab, self.settings)
         except LabError as fault:
-            return replace(blank, verdict=Verdict.FAILED, message=str(fault))
-        answer, session_versions, gpu = self._execute(cell, problem)
-        if isinstance(answer, Unavailable):
-            return replace(blank, message=f"{answer.reason}; {answer.fix}")
-        if isinstance(answer, LabError):
-            return replace(blank, verdict=Verdict.FAILED, message=str(answer))
-        return judge(
-            replace(blank, versions=session_versions, hardware=gpu.hardware if gpu else None),
-            cell,
-            answer,
-            problem=problem,
-            strict_bits=self.settings.strict_bits,
-        )
+            return failed(cell, self.settings, fault)
+        key, job = cell.worker_key(self.settings.profile), job_of(cell, problem, self.settings)
+        on_gpu = wants_gpu(cell, self.settings)
+        return concluded(cell, self.settings, problem, self.place(key, job, on_gpu=on_gpu))
 
     def timed(self, cell: Cell) -> CellResult:
         """``run`` with the wall time, in seconds, as the result's ``seconds``."""
         begun = time.monotonic()
         return replace(self.run(cell), seconds=round(time.monotonic() - begun, 4))
 
-    def _execute(self, cell: Cell, problem: Problem) -> tuple[Answer, dict[str, str], Gpu | None]:
-        versions: dict[str, str] = {}
+    def place(self, key: WorkerKey, job: Job, *, on_gpu: bool) -> Executed:
+        """Run a job on the key's worker, within a share of a GPU if it needs one."""
+        if not on_gpu:
+            answer, versions = self.execute(key, job)
+            return Executed(answer=answer, versions=versions)
+        told: dict[str, str] = {}
 
-        def on(gpu: Gpu | None) -> Answer:
-            job = job_of(cell, problem, self.settings)
-            if gpu:
-                limits = replace(job.limits, seconds=job.limits.seconds + START_SECONDS)
-                job = replace(job, on_gpu=True, limits=limits)
-            answer, told = self.execute(cell.worker_key(self.settings.profile, gpu), job)
-            versions.update(told, **({"gpu": gpu.name, "driver": gpu.driver} if gpu else {}))
+        def on(gpu: Gpu) -> Answer:
+            limits = replace(job.limits, seconds=job.limits.seconds + START_SECONDS)
+            answer, versions = self.execute(key.on(gpu), replace(job, on_gpu=True, limits=limits))
+            told.update(versions, gpu=gpu.name, driver=gpu.driver)
             return answer
 
-        if cell.device == "cpu" or self.settings.smoke:
-            return on(None), versions, None
-        answer, gpu = on_some_gpu(self.fleet, cell, on)
-        return answer, versions, gpu
+        answer, gpu = on_some_gpu(self.fleet, job, on)
+        return Executed(answer=answer, versions=told, hardware=gpu.hardware if gpu else None)
 
     def execute(self, key: WorkerKey, job: Job) -> tuple[Answer, dict[str, str]]:
         """Run a job on the key's worker; return what came of it and the worker's versions."""
@@ -166,6 +160,49 @@ class Runner:
     def _hang_up(self, name: str) -> None:
         with suppress(LabError, OSError, KeyError):
             self._sessions.pop(name)[1].close()
+
+
+def wants_gpu(cell: Cell, settings: Settings) -> bool:
+    """Whether a cell runs on a GPU."""
+    return cell.device != "cpu" and not settings.smoke
+
+
+def left_out(cell: Cell, settings: Settings, why: str) -> CellResult:
+    """The result of a cell that cannot run here."""
+    return CellResult(
+        cell=cell.id,
+        lab=cell.lab.slug,
+        implementation=cell.implementation,
+        environment=cell.environment.name,
+        device=cell.device,
+        profile=settings.profile,
+        seed=cell.lab.seed if settings.seed is None else settings.seed,
+        verdict=Verdict.UNSUPPORTED,
+        message=why,
+    )
+
+
+def failed(cell: Cell, settings: Settings, fault: LabError) -> CellResult:
+    """The result of a cell that got no answer."""
+    return replace(left_out(cell, settings, str(fault)), verdict=Verdict.FAILED)
+
+
+def concluded(cell: Cell, settings: Settings, problem: Problem, executed: Executed) -> CellResult:
+    """Return the verdict on what came of a cell's job; pure."""
+    answer = executed.answer
+    if isinstance(answer, Unavailable):
+        return left_out(cell, settings, f"{answer.reason}; {answer.fix}")
+    if isinstance(answer, LabError):
+        return failed(cell, settings, answer)
+    blank = left_out(cell, settings, "")
+    return judge(
+        replace(blank, versions=dict(executed.versions), hardware=executed.hardware),
+        cell,
+        answer,
+        problem=problem,
+        strict_bits=settings.strict_bits,
+        cpu=executed.cpu,
+    )
 
 
 def _raised(answer: Endpoint | Unavailable | LabError) -> Endpoint | Unavailable:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +120,8 @@ class WorkerKey:
         facts = (self.profile, self.preload, sorted(self.variables.items()))
         digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
         return f"{self.environment.name}-{self.device}-{digest}"
+
+    def on(self, gpu: Gpu) -> WorkerKey:
+        """The same worker with a GPU of its own."""
+        # CUDA is told which card by the name that no reboot changes.
+        return replace(self, gpu=gpu, variables={**self.variables, VISIBLE: gpu.uuid})
