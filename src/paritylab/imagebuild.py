@@ -115,34 +115,37 @@ def _container(client: DockerClient, recipe: Recipe) -> Container:
 
 def _send(container: Container, recipe: Recipe, progress: Progress) -> None:
     size = sum(path.stat().st_size for path in recipe.files.values())
-    task = progress.add_task(f"{recipe.tag}: sending wheels", total=size)
+    task = progress.add_task(f"{_short(recipe.tag)}: sending wheels", total=size, unit="MB")
 
     def counted() -> Iterator[bytes]:
+        sent = 0
         for block in imagefile.tar_stream(sorted(recipe.files.items())):
-            progress.advance(task, len(block))
             yield block
+            # An archive is a little more than its files, and the last block is not there yet.
+            sent = min(sent + len(block), size - 1)
+            progress.update(task, completed=sent)
 
     container.put_archive("/mnt", counted())
     progress.update(task, completed=size)
 
 
 def _install(container: Container, recipe: Recipe, progress: Progress) -> None:
-    task = progress.add_task(f"{recipe.tag}: starting", total=None)
+    task = progress.add_task(f"{_short(recipe.tag)}: installing", total=None)
     container.start()
     said: list[str] = []
     for block in container.logs(stream=True, follow=True):
         said += block.decode(errors="replace").splitlines()
         if said and said[-1].startswith("== "):
-            progress.update(task, description=f"{recipe.tag}: {said[-1][3:]}")
+            progress.update(task, last=said[-1][3:])
     status = container.wait()["StatusCode"]
-    progress.update(task, total=1, completed=1)
     if status:
         tail = "\n       ".join(said[-12:])
         raise _failure(recipe.tag, f"docker/install.sh exited with {status}: {tail}")
+    progress.update(task, total=1, completed=1)
 
 
 def _commit(client: DockerClient, container: Container, recipe: Recipe, progress: Progress) -> str:
-    task = progress.add_task(f"{recipe.tag}: committing", total=None)
+    task = progress.add_task(f"{_short(recipe.tag)}: committing", total=None)
     committed = container.commit()
     base = client.images.get(recipe.base).attrs
     config = ImageConfig(
@@ -158,6 +161,11 @@ def _commit(client: DockerClient, container: Container, recipe: Recipe, progress
     client.images.remove(committed.id, force=True)
     progress.update(task, total=1, completed=1)
     return image
+
+
+def _short(tag: str) -> str:
+    """``tf2:cpu`` of ``paritylab/tf2:cpu-0123456789ab``."""
+    return tag.removeprefix("paritylab/").rpartition("-")[0]
 
 
 def _failure(tag: str, why: str) -> ImageError:

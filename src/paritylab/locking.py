@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.utils import parse_wheel_filename
+from rich.progress import Progress
 
 from paritylab import hostpip
 from paritylab.commands import Command, run, try_run
@@ -46,6 +47,7 @@ def lock_all(
     only: Collection[str] | None = None,
     *,
     upgrade: bool = False,
+    progress: Progress,
 ) -> list[Path]:
     """Write every lock again, or those of the environments named; return the changed files.
 
@@ -63,7 +65,13 @@ def lock_all(
     recipes = {environment.folder.parents[1] / "docker" for environment in environments.values()}
     if not only:
         stacks += [(tools(folder), TOOLS_PYTHON) for folder in recipes if folder.is_dir()]
-    return [s.lock for s, python in stacks if compile_stack(s, python, upgrade=upgrade)]
+    task = progress.add_task("locks", total=len(stacks))
+    changed = []
+    for stack, python in stacks:
+        progress.update(task, last=f"solving {stack.folder.name}/{stack.requirements.name}")
+        changed += [stack.lock] if compile_stack(stack, python, upgrade=upgrade) else []
+        progress.advance(task)
+    return changed
 
 
 def compile_lock(environment: Environment, device: str, *, upgrade: bool = False) -> bool:

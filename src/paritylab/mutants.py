@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,6 +97,13 @@ def _mutant(lab: Lab, entry: MutantModel, where: str) -> Mutant:
         source=source.replace(entry.old, entry.new),
         why=entry.why,
     )
+
+
+def runs(mutants: Iterable[Mutant], cells: Iterable[Cell]) -> int:
+    """Return how many cells ``hunt`` runs: each once without a fault, once with each of its own."""
+    planted = Counter((m.lab.slug, m.implementation) for m in mutants)
+    each = (planted[cell.lab.slug, cell.implementation] for cell in cells)
+    return sum(1 + faults for faults in each if faults)
 
 
 def hunt(

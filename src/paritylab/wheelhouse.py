@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.progress import Progress, TaskID
@@ -63,11 +63,12 @@ def gather(pins: Pins, *, python: str, index: str | None, name: str, progress: P
     """Return a folder with exactly the wheels of ``pins``; ``name`` is for people."""
     folder = cache.folder("wheelhouses") / f"{name}-{pins_digest(pins)[:12]}"
     with cache.locked(folder):
-        task = progress.add_task(f"wheels of {name}", total=len(pins))
+        task = progress.add_task(f"wheels of {name}", total=len(pins), last="hashing")
         wheels = _verified(pins.values(), progress)
         progress.update(task, completed=len(wheels))
         missing = [pin for pin in pins.values() if pin.name not in wheels]
         if missing:
+            progress.update(task, last="fetching")
             fetcher = _Fetcher(python=python, index=index, pins=pins, progress=progress, task=task)
             fetcher.fetch(missing)
             wheels |= _verified(missing, progress)
@@ -123,10 +124,12 @@ def _verified(pins: Iterable[Pin], progress: Progress) -> dict[str, Path]:
     return wheels
 
 
-def _keep(wheel: Path) -> None:
-    place = _store() / sha256(wheel)
+def _keep(wheel: Path) -> int:
+    """Move a wheel into the store; return its size in bytes."""
+    size, place = wheel.stat().st_size, _store() / sha256(wheel)
     place.mkdir(exist_ok=True)
     os.replace(wheel, place / wheel.name)
+    return size
 
 
 def _link(folder: Path, wheels: Iterable[Path]) -> None:
@@ -166,6 +169,7 @@ class _Fetcher:
     pins: Pins
     progress: Progress
     task: TaskID
+    fetched: list[int] = field(default_factory=list)
 
     def fetch(self, missing: Sequence[Pin]) -> None:
         # A built wheel's hash stands beside its archive's; a local version is on no public index.
@@ -181,8 +185,9 @@ class _Fetcher:
             if single:
                 left += self._download(single, folder / "extra", last=True)
             for pin in left:
-                _keep(build_wheel(pin, tools=self._tools(folder), into=folder))
-                self._advance(1)
+                self._advance(
+                    [pin], _keep(build_wheel(pin, tools=self._tools(folder), into=folder))
+                )
 
     def _download(
         self, batches: Sequence[Sequence[Pin]], folder: Path, *, last: bool = False
@@ -201,9 +206,8 @@ class _Fetcher:
         failures: list[LabError] = []
         for number, finished in run_each(commands, jobs=JOBS):
             if finished.status == 0:
-                for wheel in (folder / str(number)).glob("*.whl"):
-                    _keep(wheel)
-                self._advance(len(batches[number]))
+                sizes = [_keep(wheel) for wheel in (folder / str(number)).glob("*.whl")]
+                self._advance(batches[number], sum(sizes))
             elif _hopeless(finished, batches[number]):
                 raise commands[number].failure(finished)
             elif last:
@@ -224,8 +228,11 @@ class _Fetcher:
                 shutil.copy(wheel, tools)
         return tools
 
-    def _advance(self, count: int) -> None:
-        self.progress.advance(self.task, count)
+    def _advance(self, pins: Sequence[Pin], size: int) -> None:
+        # In megabytes, too: one wheel of eighty is half of them all.
+        self.fetched.append(size)
+        last = f"{pins[-1].name} {pins[-1].version}; {sum(self.fetched) / 1e6:,.0f} MB fetched"
+        self.progress.update(self.task, advance=len(pins), last=last)
 
 
 def _hopeless(finished: Finished, batch: Sequence[Pin]) -> bool:

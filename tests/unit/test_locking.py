@@ -3,10 +3,13 @@ from pathlib import Path
 
 import pytest
 from packages import make_sdist, make_wheel
+from rich.progress import Progress
 
 from paritylab import catalog, hostpip, locking, locks
 from paritylab.errors import LockError, UsageError
 from paritylab.wheelhouse import sha256
+
+QUIET = Progress(disable=True)
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def lock(project: Path, wanted: str, *, upgrade: bool = False) -> dict[str, lock
     """Write the .in file of the fixture's environment, lock it, read the pins."""
     stack = catalog.load(project).environments["tiny"].stacks["cpu"]
     stack.requirements.write_text(wanted + "\n")
-    locking.lock_all(catalog.load(project).environments, ["tiny"], upgrade=upgrade)
+    locking.lock_all(catalog.load(project).environments, ["tiny"], upgrade=upgrade, progress=QUIET)
     return locks.checked(stack, "3.11")
 
 
@@ -90,7 +93,7 @@ def test_no_solution_is_told_in_the_solvers_words(links: Path, project: Path) ->
 def test_an_unknown_environment(project: Path) -> None:
     """A typing error gets the nearest name."""
     with pytest.raises(UsageError) as caught:
-        locking.lock_all(catalog.load(project).environments, ["tinny"])
+        locking.lock_all(catalog.load(project).environments, ["tinny"], progress=QUIET)
     assert caught.value.why == "did you mean `tiny`?"
 
 

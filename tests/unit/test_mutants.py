@@ -9,7 +9,7 @@ from paritylab.accept import accept
 from paritylab.engines.here import HereEngine
 from paritylab.errors import CatalogError, EngineError
 from paritylab.matrix import Selection, cells
-from paritylab.mutants import hunt, read_mutants
+from paritylab.mutants import hunt, read_mutants, runs
 
 CAUGHT = """
 [[mutant]]
@@ -34,16 +34,12 @@ def test_caught_and_missed_faults_are_told_apart(project: Path, tmp_path: Path) 
     lab = loaded.labs["double"]
     accept(lab, [], []).write()
     engine = HereEngine()
+    planted, found, done = read_mutants(lab), cells(loaded, Selection()), []
     try:
-        outcomes = hunt(
-            read_mutants(lab),
-            cells(loaded, Selection()),
-            engine,
-            folder=tmp_path / "mutants",
-            done=lambda _: None,
-        )
+        outcomes = hunt(planted, found, engine, folder=tmp_path / "mutants", done=done.append)
     finally:
         engine.close()
+    assert len(done) == runs(planted, found)  # the total that the progress bar shows
     assert [(o.mutant.why, o.caught) for o in outcomes] == [
         ("wrong sign", True),
         ("no fault at all", False),

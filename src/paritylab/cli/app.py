@@ -14,6 +14,7 @@ from rich.console import Console
 
 from paritylab.errors import EXIT_ENGINE, EXIT_INPUT, EXIT_INTERRUPTED, LabError
 from paritylab.matrix import Selection
+from paritylab.progress import console
 
 app = typer.Typer(
     help=(
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 PLAIN_WIDTH = 200  # of a file or pipe: nobody's terminal wraps it
 out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
-err = Console(stderr=True)
+err = console
 
 Labs = Annotated[list[str] | None, typer.Option("--lab", help="Only this lab; repeatable.")]
 Implementations = Annotated[
@@ -62,6 +63,18 @@ Base = Annotated[
     typer.Option(
         help="Base images: pull by digest, bootstrap from Debian packages, or auto (pull if it "
         "can be had)."
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="2/5", help="Only this part of the matrix, of so many."),
+]
+BalanceBy = Annotated[
+    Path | None,
+    typer.Option(
+        "--balance-by",
+        metavar="FILE",
+        help="Balance shards by the durations in this results.json; else by labs/durations.json.",
     ),
 ]
 Profile = Annotated[

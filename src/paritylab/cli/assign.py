@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +27,7 @@ from paritylab.grade.plan import Plan
 from paritylab.grade.rules import attempt_rule
 from paritylab.grade.submissions import in_folder
 from paritylab.plan import Options, open_engine
+from paritylab.progress import Display
 
 LAST_WORDS = 12
 """Lines of what a program said last that are shown."""
@@ -180,12 +180,11 @@ def _running(
         seeds=(),
     )
     opened = open_engine(options)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"))
     try:
         opened.prepare(plan.worker_keys())
-        with LocalFleet(opened) as fleet, Progress(*columns, console=err, transient=True) as shown:
-            task = shown.add_task("importing the frameworks")
-            yield assignment, fleet, lambda trial: shown.update(task, description=trial)
+        with LocalFleet(opened) as fleet, Display() as shown:
+            task = shown.add_task("programs", total=None, last="importing the frameworks")
+            yield assignment, fleet, lambda trial: shown.update(task, last=trial)
     finally:
         opened.close()
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from paritylab import catalog
@@ -35,6 +32,7 @@ from paritylab.cli.app import (
 from paritylab.cli.evidence import bundle
 from paritylab.errors import EXIT_INTERRUPTED, EXIT_RED
 from paritylab.plan import Options, cells_of
+from paritylab.progress import Phases
 from paritylab.runner import Settings
 
 OUT = Path("reports/audit")
@@ -197,30 +195,12 @@ def _stop_if_partial(document: Audit) -> None:
 
 
 def _conducted(prepared: Prepared, folder: Path, *, resume: bool, jobs: int) -> Audit:
-    with progress() as tell:
-        return conduct.run_audit(prepared, out=folder, resume=resume, jobs=jobs, tell=tell)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[Step], None]]:
-    """A progress bar on stderr, one line per phase; what it yields takes the steps."""
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[last]}", markup=False),
-    )
-    with Progress(*columns, console=err, transient=True) as bar:
-        phases: dict[str, object] = {}
+    with Phases("plan") as phases:
 
         def tell(step: Step) -> None:
-            if step.phase not in phases:
-                phases[step.phase] = bar.add_task(step.phase, total=step.total, last="")
-            task = phases[step.phase]
-            bar.update(task, completed=step.done, total=step.total, last=step.last)  # type: ignore[arg-type]
+            phases.tell(step.phase, done=step.done, total=step.total, last=step.last)
 
-        yield tell
+        return conduct.run_audit(prepared, out=folder, resume=resume, jobs=jobs, tell=tell)
 
 
 def _variations() -> Table:

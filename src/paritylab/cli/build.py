@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 from rich.table import Table
 from rich.tree import Tree
 
@@ -20,6 +19,7 @@ from paritylab.imageprobe import look_into
 from paritylab.images import ImageRow
 from paritylab.locking import lock_all
 from paritylab.model import Environment
+from paritylab.progress import Display
 
 
 @app.command()
@@ -34,7 +34,9 @@ def lock(
     A lock that another program wrote is refused. Example: `paritylab lock tf2`
     """
     loaded = catalog.load(catalog.find_root())
-    changed = lock_all(loaded.environments, only=environments or None, upgrade=upgrade)
+    only = environments or None
+    with Display() as progress:
+        changed = lock_all(loaded.environments, only, upgrade=upgrade, progress=progress)
     for path in changed:
         out.print(f"written: {path.relative_to(loaded.root)}", markup=False)
     if not changed:
@@ -64,10 +66,10 @@ def images_build(
     Example: `paritylab images build --environment tf2 --base bootstrap`
     """
     client = open_client()
-    with Progress(console=err) as progress, explained("building images"):
+    with Display() as progress, explained("building images"):
         for one in _with_device(environment, device):
             found = images.ensure(client, one, device, base=base, progress=progress)
-            progress.console.print(f"{one.name}-{device}: {found}", highlight=False)
+            out.print(f"{one.name}-{device}: {found}", highlight=False, soft_wrap=True)
 
 
 @image_commands.command("check")
@@ -78,7 +80,7 @@ def images_check(environment: Environments = None, base: Base = "auto") -> None:
     Example: `paritylab images check --environment tf2`
     """
     client, red = open_client(), False
-    with Progress(console=err, transient=True) as progress, explained("checking images"):
+    with Display() as progress, explained("checking images"):
         for one in _with_device(environment, "cuda"):
             image = images.ensure(client, one, "cuda", base=base, progress=progress)
             scan, loads = look_into(client, image)
@@ -115,7 +117,7 @@ def images_list(
     Examples: `paritylab images list`, `paritylab images list --compressed`
     """
     client = open_client()
-    with explained("listing images"), Progress(console=err, transient=True) as progress:
+    with explained("listing images"), Display() as progress:
         rows = images.listing(client)
         for row in rows:
             sizes = imagesizes.compressed(client, row.image_id, progress) if compressed else {}
@@ -170,7 +172,7 @@ def images_context(
     Example: `paritylab images context tf2 build/tf2`
     """
     [one] = _with_device([environment], device)
-    with Progress(console=err) as progress:
+    with Display() as progress:
         found = bases.identify(one, device, mode=base, progress=progress)
         made = images.context(one, device, folder, base=found, progress=progress)
     arguments = " ".join(f"--build-arg {name}={value}" for name, value in made.arguments.items())

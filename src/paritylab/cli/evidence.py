@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from paritylab import catalog
 from paritylab.atomic import write as write_file
 from paritylab.cli.app import Base, app, err, out
 from paritylab.errors import EXIT_RED, BundleError, UsageError
+from paritylab.progress import Display
 from paritylab.report import check_writable
 
 if TYPE_CHECKING:  # their libraries are an extra
@@ -58,7 +58,7 @@ def bundle(
         from paritylab.audit.evidence import gather  # noqa: PLC0415
     evidence = gather(folder, catalog.find_root())
     check_writable(target, option="--out")
-    with Progress(console=err, transient=True) as progress:
+    with Display() as progress:
         digest = bundles.write(target, evidence, key=key, progress=progress)
     out.print(f"{target}: sha256:{digest}", markup=False, highlight=False)
     if evidence.audit.partial:
@@ -110,11 +110,11 @@ def _rerun(found: Bundle, engine: str | None, base: str) -> Rerun:
     from paritylab.audit.rerun import rerun as run_again  # noqa: PLC0415
 
     total = sum(1 for cell in found.audit.cells if cell.baseline)
-    with Progress(console=err, transient=True) as progress:
+    with Display() as progress:
         task = progress.add_task("running again", total=total)
 
         def tell(cell: str) -> None:
-            progress.update(task, advance=1, description=cell)
+            progress.update(task, advance=1, last=cell)
 
         return run_again(found, catalog.find_root(), engine=engine, base=base, tell=tell)
 

@@ -8,16 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +21,7 @@ from paritylab.grade.request import Outcome, Request, perform, plan_for
 from paritylab.grade.run import Question, Watch
 from paritylab.grade.trial import Trial
 from paritylab.hardware import cpu_model
+from paritylab.progress import Display
 
 SHOWN = 40
 """Grades that the terminal shows; the files have them all."""
@@ -170,34 +161,17 @@ def _met(there: bool) -> str:
     return "yes" if there else "NO"
 
 
-class _Rate(ProgressColumn):
-    """Trials a minute."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed * 60:.0f}/min" if speed else "-/min", style="progress.data.speed")
-
-
 @contextmanager
-def _watching() -> Iterator[tuple[Progress, Watch]]:
-    columns = (
-        TextColumn("[bold]trials"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task("preparing sandboxes", total=None)
+def _watching() -> Iterator[tuple[Display, Watch]]:
+    with Display() as display:
+        task = display.add_task("trials", total=None, alike=True, last="preparing sandboxes")
 
         def done(question: Question, answer: Trial | LabError) -> None:
             status = answer.status if isinstance(answer, Trial) else "not graded"
             shown = f"{question.student} {question.implementation}: {status}"
-            progress.update(task, advance=1, description=shown)
+            display.update(task, advance=1, last=shown)
 
-        yield progress, Watch(planned=lambda n: progress.update(task, total=n), done=done)
+        yield display, Watch(planned=lambda n: display.update(task, total=n), done=done)
 
 
 def _tell(outcome: Outcome) -> None:

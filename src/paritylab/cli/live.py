@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from paritylab.cli.app import err
 from paritylab.engines.base import Engine
 from paritylab.gpupool import GpuPool
 from paritylab.model import Cell, CellResult
 from paritylab.plan import Options, gpus_for, open_engine
+from paritylab.progress import Display
 from paritylab.runner import worker_keys
 
 
@@ -35,19 +33,12 @@ def engine_and_gpus(cells: list[Cell], options: Options) -> Iterator[tuple[Engin
 
 
 @contextmanager
-def progress_over(total: int | None) -> Iterator[Callable[[CellResult], None]]:
-    """A progress bar on stderr; what it yields is to be called with each result."""
-    columns = (
-        TextColumn("[bold]cells"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task("starting workers", total=total)
+def progress_over(total: int) -> Iterator[Callable[[CellResult], None]]:
+    """Show how many of ``total`` cells have ended; to be called with each result."""
+    with Display() as display:
+        task = display.add_task("cells", total=total, last="starting workers")
 
         def done(result: CellResult) -> None:
-            progress.update(task, advance=1, description=f"{result.cell}: {result.verdict}")
+            display.update(task, advance=1, last=f"{result.cell}: {result.verdict}")
 
         yield done

@@ -30,7 +30,7 @@ from paritylab.cli.live import engine_for, progress_over
 from paritylab.errors import EXIT_RED, EngineError
 from paritylab.hardware import cpu_model
 from paritylab.model import PROFILES, Verdict
-from paritylab.mutants import hunt, read_mutants
+from paritylab.mutants import hunt, read_mutants, runs
 from paritylab.plan import Options, cells_of, facts
 
 MUTATION_SCORE = 0.95
@@ -92,7 +92,7 @@ def mutants(
     planted = [m for one in labs for m in read_mutants(one) if m.implementation in wanted]
     with (
         engine_for(cells, options) as opened,
-        progress_over(None) as done,
+        progress_over(runs(planted, cells)) as done,
         TemporaryDirectory() as folder,
     ):
         outcomes = hunt(planted, cells, opened, folder=Path(folder), done=done)

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from paritylab import catalog, reproduce
-from paritylab.cli.app import Base, Device, Environments, err, out
+from paritylab.cli.app import Base, Device, Environments, out
 from paritylab.cli.build import image_commands
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.errors import EXIT_RED, UsageError
+from paritylab.progress import Display
 from paritylab.reproduce import Reproduction
 from paritylab.stacks import Environment
 
@@ -38,7 +38,7 @@ def images_reproduce(
     `paritylab images reproduce --bases`
     """
     found = []
-    with Progress(console=err, transient=True) as progress, explained("making images twice"):
+    with Display() as progress, explained("making images twice"):
         for one in _chosen(environment, device):
             if bases_only:
                 found.append(reproduce.base(one, progress))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from docker.errors import APIError
-from rich.console import Console
 from rich.progress import Progress
 
 from paritylab import bases, images, nvidia
@@ -23,6 +22,7 @@ from paritylab.engines.streams import BOOT, START_SECONDS, await_ready, start_me
 from paritylab.errors import EngineError, HungUpError, WorkerError
 from paritylab.gpus import Sighting
 from paritylab.model import Environment, Gpu, WorkerKey
+from paritylab.progress import Display
 
 PYTHON = "/opt/venv/bin/python"
 _SEND_SECONDS = 30.0
@@ -108,7 +108,7 @@ class DockerEngine:
         confines: Confines | None = None,
     ) -> None:
         self._base = base
-        self._progress = progress or Progress(console=Console(stderr=True), transient=True)
+        self._progress = progress or Display()
         self._image = image or self._ensured
         self._confines = confines
         self.images: dict[str, str] = {}

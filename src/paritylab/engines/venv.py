@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.progress import Progress
 
 from paritylab import venvs
 from paritylab.engines.base import Unavailable
 from paritylab.engines.local import LocalEngine
 from paritylab.model import WorkerKey
+from paritylab.progress import Display
 
 # LD_PRELOAD is how another CPU is emulated; whoever sets it means every process.
 INHERITED = ("PATH", "HOME", "TMPDIR", "LD_PRELOAD", "FAKECPU", "FAKECPU_NOCACHE")
@@ -27,7 +27,7 @@ class VenvEngine(LocalEngine):
 
     def __init__(self, progress: Progress | None = None) -> None:
         super().__init__()
-        self._progress = progress or Progress(console=Console(stderr=True), transient=True)
+        self._progress = progress or Display()
 
     def unavailable(self, key: WorkerKey) -> Unavailable | None:
         """See Engine."""
