@@ -123,10 +123,15 @@ def test_long_work_says_lines_where_no_bar_can_be_drawn(where: Console) -> None:
 def test_an_error_is_told_where_it_ended_the_work() -> None:
     """A task that was cut off is not shown as done, in a file or on a terminal."""
     where = pipe()
-    with pytest.raises(ZeroDivisionError), Display(where, every=0.02) as display:
-        display.add_task("wheels of tf2-cpu", total=84, completed=31)
-        until(lambda: "31/84" in written(where))
-        raise ZeroDivisionError
+
+    def work() -> None:
+        with Display(where, every=0.02) as display:
+            display.add_task("wheels of tf2-cpu", total=84, completed=31)
+            until(lambda: "31/84" in written(where))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
     assert written(where).splitlines()[-1].split(": ", 1)[1].startswith("stopped: 31/84, after ")
 
 
