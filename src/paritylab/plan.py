@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from paritylab import catalog, gpus, matrix
+from paritylab import catalog, checkout, durations, gpus, matrix, shards
 from paritylab.engines.base import Engine
 from paritylab.engines.docker import DockerEngine
 from paritylab.engines.here import HereEngine, local_environment
@@ -18,6 +18,7 @@ from paritylab.gpupool import GpuPool
 from paritylab.matrix import Selection
 from paritylab.model import PROFILES, Cell
 from paritylab.runner import Settings
+from paritylab.shards import Shard
 
 ENGINES = ("venv", "docker", "here")
 BASES = ("auto", "pull", "bootstrap")
@@ -33,6 +34,8 @@ class Options:
     base: str = "auto"
     root: Path | None = None
     gpus: str | None = None
+    shard: str | None = None
+    durations: Path | None = None
 
     def check(self) -> Options:
         """Raise UsageError for an engine, base mode or profile that does not exist."""
@@ -44,6 +47,10 @@ class Options:
             if name not in valid:
                 raise UsageError(f"unknown {kind} `{name}`", why=nearest(name, valid))
         gpus.indices(self.gpus)
+        if self.shard is not None:
+            shards.parse(self.shard)
+        elif self.durations is not None:
+            raise UsageError("--balance-by is for --shard", fix="--shard 1/2 --balance-by FILE")
         for given, name in ((self.gpus, "--gpus"), (self.settings.smoke, "--smoke")):
             if given and self.selection.device != "cuda":
                 raise UsageError(f"{name} is for --device cuda", fix=f"--device cuda {name}")
@@ -55,8 +62,27 @@ class Options:
         return self
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The cells of a run, the project they are of, and their shard if the run is one."""
+
+    root: Path
+    cells: tuple[Cell, ...]
+    shard: Shard | None = None
+
+    def origin(self) -> dict[str, Any]:
+        """What results.json says of where the cells come from: commit, changes, shard."""
+        shard = {"shard": self.shard.document()} if self.shard else {}
+        return {"project": checkout.origin(self.root), **shard}
+
+
 def cells_of(options: Options) -> list[Cell]:
-    """Read the catalog and return the selected cells; raises CatalogError, UsageError."""
+    """Return the selected cells; see ``choose``."""
+    return list(choose(options).cells)
+
+
+def choose(options: Options) -> Chosen:
+    """Read the catalog and return what is selected; raises CatalogError, UsageError."""
     options.check()
     root = options.root or catalog.find_root()
     chosen = options.selection
@@ -73,7 +99,11 @@ def cells_of(options: Options) -> list[Cell]:
             why="none of the chosen environments has that device",
             fix="paritylab list",
         )
-    return cells
+    if options.shard is None:
+        return Chosen(root=root, cells=tuple(cells))
+    number, of = shards.parse(options.shard)
+    shard = shards.split(cells, of, durations.known(root, options.durations))[number - 1]
+    return Chosen(root=root, cells=shard.cells, shard=shard)
 
 
 def open_engine(options: Options) -> Engine:

@@ -7,7 +7,7 @@ hooks from here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ from paritylab.fleet import Fleet, LocalFleet, RemoteFleet, serve
 from paritylab.gpupool import GpuPool
 from paritylab.matrix import Selection
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.plan import Options, cells_of, facts, gpus_for, open_engine
+from paritylab.plan import Chosen, Options, choose, facts, gpus_for, open_engine
 from paritylab.report import MARKS, all_green, check_writable, document, summary, write_json
 from paritylab.runner import Runner, Settings, worker_keys
 
-CELLS = pytest.StashKey[Sequence[Cell]]()
+CHOSEN = pytest.StashKey[Chosen]()
 ENGINE = pytest.StashKey[Engine]()
 FLEET = pytest.StashKey[Fleet]()
 GPUS = pytest.StashKey[GpuPool | None]()
@@ -56,6 +56,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=None, help="other inputs, judged by the oracle")
     group.addoption("--cold", action="store_true", help="a fresh worker for every cell")
     group.addoption("--strict-bits", action="store_true", help="a bit drift is red")
+    group.addoption("--shard", default=None, metavar="2/5", help="only this part of the matrix")
+    group.addoption(
+        "--balance-by", default=None, metavar="FILE", help="balance shards by this results.json"
+    )
     group.addoption("--results", default=None, metavar="FILE", help="write results.json here")
 
 
@@ -77,6 +81,8 @@ def options_of(config: pytest.Config) -> Options:
             smoke=get("smoke"),
         ),
         gpus=get("gpus"),
+        shard=get("shard"),
+        durations=Path(get("balance_by")) if get("balance_by") else None,
         engine=get("engine"),
         base=get("base"),
     )
@@ -90,7 +96,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Read the catalog; in the controlling process also open the engine and prepare it."""
     config = session.config
     try:
-        config.stash[CELLS] = cells_of(options_of(config))
+        config.stash[CHOSEN] = choose(options_of(config))
         if config.getoption("results"):
             check_writable(Path(config.getoption("results")))
         if not config.option.collectonly:
@@ -113,7 +119,7 @@ def _open(config: pytest.Config) -> None:
     with ExitStack() as stack:
         engine = open_engine(options)
         stack.callback(engine.close)
-        cells: Sequence[Cell] = config.stash[CELLS]
+        cells = config.stash[CHOSEN].cells
         gpus = gpus_for(cells, options, engine)
         engine.prepare(worker_keys(cells, options.settings.profile))
         fleet = stack.enter_context(LocalFleet(engine, gpus))
@@ -134,7 +140,7 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per selected cell."""
     if "cell" in metafunc.fixturenames:
-        cells = metafunc.config.stash[CELLS]
+        cells = metafunc.config.stash[CHOSEN].cells
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
 
 
@@ -208,8 +214,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if target:
         engine = config.stash[ENGINE]
         images = getattr(engine, "images", {})
-        cells: Sequence[Cell] = config.stash[CELLS]
-        data = document(results, cells, {**facts(options), "images": dict(images)})
+        chosen = config.stash[CHOSEN]
+        told = {**facts(options), "images": dict(images)}
+        data = document(results, chosen.cells, told, chosen.origin())
         write_json(Path(target), data)
         console.print(f"results: {target}", style="dim")
 

@@ -176,9 +176,15 @@ def all_green(results: Iterable[CellResult]) -> bool:
 
 
 def document(
-    results: Sequence[CellResult], cells: Iterable[Cell], facts: Mapping[str, Any]
+    results: Sequence[CellResult],
+    cells: Iterable[Cell],
+    facts: Mapping[str, Any],
+    origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """results.json as plain data; ``facts`` tell engine, profile, seed, images."""
+    """results.json as plain data; ``facts`` tell engine, profile, seed, images.
+
+    ``origin`` tells commit and shard; see ``plan.Chosen.origin``.
+    """
     environments = {
         f"{cell.environment.name}-{cell.device}": {
             "environment": cell.environment.name,
@@ -192,6 +198,7 @@ def document(
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "paritylab": version("paritylab"),
+        **(origin or {}),
         "host": host(),
         "run": dict(facts),
         "environments": list(environments.values()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ _environments = TypeAdapter(list[dict[str, Any]])
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """One run: ``created`` is an ISO 8601 time, the rest as ``report.document`` describes it."""
+    """One run: ``created`` is an ISO 8601 time, the rest as ``report.document`` describes it.
+
+    ``project`` and ``shard`` are empty where the file does not tell them.
+    """
 
     created: str
     paritylab: str
@@ -30,6 +33,8 @@ class Results:
     run: Mapping[str, Any]
     environments: tuple[Mapping[str, Any], ...]
     cells: tuple[CellResult, ...]
+    project: Mapping[str, Any] = field(default_factory=dict)
+    shard: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(path: Path) -> Results:
@@ -57,6 +62,8 @@ def read(path: Path) -> Results:
             run=_facts.validate_python(data.get("run", {})),
             environments=tuple(_environments.validate_python(data.get("environments", []))),
             cells=tuple(_read_cell(path, *numbered) for numbered in enumerate(data["cells"])),
+            project=_facts.validate_python(data.get("project", {})),
+            shard=_facts.validate_python(data.get("shard", {})),
         )
     except ValidationError as fault:
         raise _no_results(path, _first(fault)) from None

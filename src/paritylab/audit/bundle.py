@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from paritylab import venvs
+from paritylab import checkout, venvs
 from paritylab.atomic import write as write_atomically
 from paritylab.audit import archive, crate, documents, facts, sbom, signing, statement
 from paritylab.audit.inventory import Inventory, of_image, of_venv
@@ -80,7 +80,7 @@ def collect(cells: Sequence[Cell], engine: str, images: Mapping[str, str], root:
     device = cells[0].device if cells else "cpu"
     return {
         "schema_version": SCHEMA,
-        "project": facts.project(root),
+        "project": checkout.project(root),
         "host": facts.host(device),
         "engine": facts.engine(engine),
         "stacks": {

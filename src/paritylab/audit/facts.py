@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from paritylab import report
 from paritylab.audit.statement import sha256
-from paritylab.commands import Command, try_run
 from paritylab.engines.dockerclient import open_client
 from paritylab.errors import LabError
 from paritylab.hardware import cpu_facts
@@ -20,19 +18,6 @@ from paritylab.stacks import Environment
 
 SOURCES = (".py", ".toml", ".json", ".md")
 """Files of a lab that travel with the bundle."""
-TOLD = 40
-"""Changed files that are named."""
-GIT_SECONDS = 30.0
-
-
-def project(root: Path) -> dict[str, Any]:
-    """The checkout's commit, and which files differ from it (``dirty`` None: nobody can tell)."""
-    commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--untracked-files=normal")
-    if commit is None or changed is None:
-        return {"commit": None, "dirty": None, "changed": [], "why": "git tells nothing here"}
-    lines = changed.splitlines()
-    return {"commit": commit.strip(), "dirty": bool(lines), "changed": lines[:TOLD], "why": ""}
 
 
 def host(device: str) -> dict[str, Any]:
@@ -125,9 +110,3 @@ def _gpus() -> list[Mapping[str, Any]]:
         ]  # fmt: skip
     except LabError:
         return []
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    command = Command(argv=["git", "-C", str(root), *arguments], what="git failed")
-    finished = try_run(command, timeout=GIT_SECONDS)
-    return None if finished.status else finished.stdout

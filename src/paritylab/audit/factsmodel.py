@@ -14,7 +14,7 @@ Words = dict[Text, Text]
 
 
 class ProjectFacts(Strict):
-    """See ``facts.project``."""
+    """See ``checkout.project``."""
 
     commit: Text | None
     dirty: bool | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from paritylab import catalog
-from paritylab.cli.app import Device, Environments, Implementations, Labs, app, out, selection
+from paritylab import results as results_file
+from paritylab.cli.app import Environments, app, out
 from paritylab.lesson import lesson
-from paritylab.matrix import cells as matrix_cells
-from paritylab.model import Cell
 from paritylab.pages import pages as generated
 from paritylab.scaffold import new_course as write_course
 from paritylab.scaffold import new_lab
@@ -50,46 +48,6 @@ def list_everything() -> None:
             ", ".join(runs),
         )
     out.print(labs, environments)
-
-
-@app.command()
-def matrix(
-    lab: Labs = None,
-    implementation: Implementations = None,
-    environment: Environments = None,
-    device: Device = "cpu",
-    github: Annotated[
-        bool, typer.Option(help="One line for a GitHub Actions `matrix`: environments to run.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One object per cell.")] = False,
-) -> None:
-    """Print every cell: what would run where, and why the rest cannot.
-
-    Example: `paritylab matrix --environment tf2`
-    """
-    chosen = selection(lab, implementation, environment, device)
-    cells = matrix_cells(catalog.load(catalog.find_root()), chosen)
-    if github:
-        names = sorted({cell.environment.name for cell in cells if not cell.unsupported})
-        print(json.dumps({"include": [{"environment": n, "device": device} for n in names]}))
-    elif as_json:
-        print(json.dumps([_plain(cell) for cell in cells], indent=2))
-    else:
-        table = Table("cell", "runs")
-        for cell in cells:
-            table.add_row(cell.id, escape(cell.unsupported or "yes"))
-        out.print(table)
-
-
-def _plain(cell: Cell) -> dict[str, str | None]:
-    return {
-        "cell": cell.id,
-        "lab": cell.lab.slug,
-        "implementation": cell.implementation,
-        "environment": cell.environment.name,
-        "device": cell.device,
-        "unsupported": cell.unsupported,
-    }
 
 
 @app.command()
@@ -167,7 +125,7 @@ def plot(
     """
     # Matplotlib takes a second to import; only this command needs it.
     from paritylab.plots import plot as draw  # noqa: PLC0415
-    from paritylab.plots import read_results  # noqa: PLC0415
 
-    for path in draw(read_results(results), folder, catalog.find_root() / "labs"):
+    found = results_file.read(results)
+    for path in draw(found.cells, folder, catalog.find_root() / "labs"):
         out.print(f"written: {path}")

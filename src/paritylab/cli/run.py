@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from paritylab import report
 from paritylab.accept import accept as accept_lab
 from paritylab.cli.app import (
+    BalanceBy,
     Base,
     Device,
     EngineName,
@@ -20,6 +21,7 @@ from paritylab.cli.app import (
     Labs,
     Profile,
     Seed,
+    Shard,
     Smoke,
     app,
     err,
@@ -29,8 +31,12 @@ from paritylab.cli.app import (
 from paritylab.cli.live import engine_and_gpus, progress_over
 from paritylab.errors import EXIT_RED
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.plan import Options, cells_of, facts
+from paritylab.plan import Options, cells_of, choose, facts
 from paritylab.runner import Settings, run_all
+
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time; default: cores.")
+]
 
 
 @app.command()
@@ -49,9 +55,9 @@ def run(
     ] = False,
     gpus: Gpus = None,
     smoke: Smoke = False,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time; default: cores.")
-    ] = None,
+    jobs: Jobs = None,
+    shard: Shard = None,
+    balance_by: BalanceBy = None,
     results: Annotated[
         Path | None, typer.Option("--results", help="Write results.json here.")
     ] = None,
@@ -70,21 +76,26 @@ def run(
         engine=engine,
         base=base,
         gpus=gpus,
+        shard=shard,
+        durations=balance_by,
     )
-    cells = cells_of(options)
+    _report(options, jobs, results)
+
+
+def _report(options: Options, jobs: int | None, results: Path | None) -> None:
+    """Run what the options choose, show it and write it down."""
+    chosen = choose(options)
+    cells = list(chosen.cells)
     if results:
         report.check_writable(results)
     found, images = _run(cells, options, jobs)
     out.print(report.summary(found))
     if results:
-        _write(results, report.document(found, cells, {**facts(options), "images": images}))
+        told = {**facts(options), "images": images}
+        report.write_json(results, report.document(found, cells, told, chosen.origin()))
+        out.print(f"results: {results}", style="dim")
     if not report.all_green(found):
         raise typer.Exit(EXIT_RED)
-
-
-def _write(results: Path, data: dict[str, Any]) -> None:
-    report.write_json(results, data)
-    out.print(f"results: {results}", style="dim")
 
 
 def _run(
