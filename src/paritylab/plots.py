@@ -2,73 +2,56 @@
 
 from __future__ import annotations
 
-import json
 import math
 import runpy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
-from paritylab.errors import UsageError
+from paritylab.model import CellResult
 
 STYLES = {"pytorch": ("#d55e00", "-"), "tf1": ("#0072b2", "--"), "tf2": ("#009e73", ":")}
 Curves = dict[str, dict[str, tuple[str, list[float]]]]  # "lab output" -> cell -> (impl., values)
 
 
-def read_results(path: Path) -> Mapping[str, Any]:
-    """Return results.json as plain data; raises UsageError when it is no such file."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema_version"] == 1 and isinstance(document["cells"], list):
-            return dict(document)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise UsageError(
-        f"{path} is no results.json of this version",
-        fix=f"paritylab run --results {path}",
-    )
-
-
-def plot(results: Mapping[str, Any], folder: Path, labs: Path | None = None) -> list[Path]:
+def plot(cells: Sequence[CellResult], folder: Path, labs: Path | None = None) -> list[Path]:
     """Write a PNG per lab and curve into ``folder``; return the files, sorted.
 
-    A lab of the folder ``labs`` that has a ``picture.py`` draws one more: its ``draw(figure,
-    cells)`` gets the lab's cells of ``results``.
+    A lab of the folder ``labs`` that has a ``picture.py`` draws one more; see ``pictures``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
-        name.replace(" ", "-"): _figure(name, cells)
-        for name, cells in _curves(results["cells"]).items()
+        name.replace(" ", "-"): _figure(name, curves) for name, curves in _curves(cells).items()
     }
-    figures |= pictures(results, labs) if labs else {}
+    figures |= pictures(cells, labs) if labs else {}
     paths = {folder / f"{name}.png": figure for name, figure in figures.items()}
     for path, figure in paths.items():
         figure.savefig(path)
     return sorted(paths)
 
 
-def pictures(results: Mapping[str, Any], labs: Path) -> dict[str, Figure]:
-    """Return what the ``picture.py`` of each lab draws of its cells in ``results``, by lab."""
+def pictures(cells: Sequence[CellResult], labs: Path) -> dict[str, Figure]:
+    """Return what the ``picture.py`` of each lab draws, by lab.
+
+    Its ``draw(figure, cells)`` gets the lab's own cells, as results.json has them: plain data.
+    """
     figures = {}
     for script in sorted(labs.glob("*/picture.py")):
-        cells = [cell for cell in results["cells"] if cell["lab"] == script.parent.name]
-        if cells:
+        own = [asdict(cell) for cell in cells if cell.lab == script.parent.name]
+        if own:
             figures[script.parent.name] = Figure(figsize=(9, 6), layout="constrained")
-            runpy.run_path(str(script))["draw"](figures[script.parent.name], cells)
+            runpy.run_path(str(script))["draw"](figures[script.parent.name], own)
     return figures
 
 
-def _curves(cells: Iterable[Mapping[str, Any]]) -> Curves:
+def _curves(cells: Iterable[CellResult]) -> Curves:
     found: Curves = {}
     for cell in cells:
-        for output, values in cell.get("curves", {}).items():
-            group = found.setdefault(f"{cell['lab']} {output}", {})
-            group[cell["cell"]] = (
-                cell["implementation"],
-                [math.nan if v is None else v for v in values],
-            )
+        for output, values in cell.curves.items():
+            group = found.setdefault(f"{cell.lab} {output}", {})
+            group[cell.cell] = (cell.implementation, values)
     return found
 
 

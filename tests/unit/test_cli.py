@@ -59,7 +59,7 @@ def paritylab(
         (["show", "nothing"], "unknown lab `nothing`"),
         (["images", "context", "tiny", "out", "--device", "cuda"], "has the device cuda"),
         (["run", "--seed", "-1"], "greater than or equal to 0"),
-        (["plot", "nothing.json"], "is no results.json"),
+        (["plot", "nothing.json"], "nothing.json cannot be read"),
         (["report", "nothing.json"], "nothing.json cannot be read"),
         (["lock", "nowhere"], "unknown environment `nowhere`"),
     ],

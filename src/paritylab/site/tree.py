@@ -198,10 +198,10 @@ def _claims(site: Site) -> str:
 
 def _pictures(site: Site) -> dict[str, str]:
     """Write what labs draw of what they wrote for TensorBoard; lab -> file beside its page."""
-    if site.run is None:
+    if site.results is None:
         return {}
     found = {}
-    drawn = plots.pictures(plots.read_results(site.run), site.catalog.root / "labs")
+    drawn = plots.pictures(site.results.cells, site.catalog.root / "labs")
     for slug, figure in drawn.items():
         path = site.docs / "labs" / f"{slug}-tensorboard.png"
         path.parent.mkdir(parents=True, exist_ok=True)
