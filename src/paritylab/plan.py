@@ -17,6 +17,7 @@ from paritylab.errors import UsageError, nearest
 from paritylab.gpupool import GpuPool
 from paritylab.matrix import Selection
 from paritylab.model import PROFILES, Cell
+from paritylab.progress import Display
 from paritylab.runner import Settings
 from paritylab.shards import Shard
 
@@ -106,11 +107,14 @@ def choose(options: Options) -> Chosen:
     return Chosen(root=root, cells=shard.cells, shard=shard)
 
 
-def open_engine(options: Options) -> Engine:
-    """Return the chosen engine; raises DockerError when no Docker engine answers."""
+def open_engine(options: Options, progress: Display | None = None) -> Engine:
+    """Return the chosen engine; raises DockerError when no Docker engine answers.
+
+    ``progress`` shows what is fetched and made; without one, a new one on stderr does.
+    """
     if options.engine == "docker":
-        return DockerEngine(base=options.base)
-    return HereEngine() if options.engine == "here" else VenvEngine()
+        return DockerEngine(options.base, progress)
+    return HereEngine() if options.engine == "here" else VenvEngine(progress)
 
 
 def gpus_for(cells: Sequence[Cell], options: Options, engine: Engine) -> GpuPool | None:

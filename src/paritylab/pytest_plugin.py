@@ -23,6 +23,7 @@ from paritylab.gpupool import GpuPool
 from paritylab.matrix import Selection
 from paritylab.model import Cell, CellResult, Verdict
 from paritylab.plan import Chosen, Options, choose, facts, gpus_for, open_engine
+from paritylab.progress import Display
 from paritylab.report import MARKS, all_green, check_writable, document, summary, write_json
 from paritylab.runner import Runner, Settings, worker_keys
 
@@ -117,7 +118,8 @@ def _open(config: pytest.Config) -> None:
         config.stash[ENGINE] = open_engine(options)
         return
     with ExitStack() as stack:
-        engine = open_engine(options)
+        # A console of its own: the module's was made while pytest captured, so it draws nothing.
+        engine = open_engine(options, Display(Console(stderr=True)))
         stack.callback(engine.close)
         cells = config.stash[CHOSEN].cells
         gpus = gpus_for(cells, options, engine)

@@ -5,14 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from conftest import FIXTURES, PROJECT
+from packages import make_wheel
 
-from paritylab import catalog
+from paritylab import catalog, locks
 from paritylab.accept import accept
+from paritylab.wheelhouse import sha256
+
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 @pytest.fixture
@@ -91,3 +96,43 @@ def test_wrong_input_exits_with_2_and_starts_nothing(labs: Path) -> None:
         assert done.returncode == 2
         assert said in done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_what_is_fetched_and_made_is_seen_while_it_lasts(
+    labs: Path, tmp_path: Path, processes: str
+) -> None:
+    """The first `nox -s lab` takes minutes before the first cell; a terminal shows what they are.
+
+    pytest captures what is written while it reads these hooks; their console is made later.
+    """
+    links, folder = tmp_path / "links", labs / "environments/tiny"
+    wheel = make_wheel(links, "alpha")
+    (folder / "cpu.in").write_text("alpha\n")
+    described = (folder / "environment.toml").read_text()
+    (folder / "environment.toml").write_text(described.replace('"3.11"', f'"{HERE}"'))
+    stack = catalog.load(labs).environments["tiny"].stacks["cpu"]
+    pin = locks.Pin(name="alpha", version="1.0", hashes=(sha256(wheel),))
+    stack.lock.write_text(locks.header(stack, HERE) + pin.requirement + "\n")
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", str(PROJECT / "tests/labs"), "-n", processes,
+         "-p", "no:cacheprovider"],
+        cwd=labs,
+        env={
+            **os.environ, "PARITYLAB_ROOT": str(labs), "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(links), "TERM": "xterm",
+            "PARITYLAB_CACHE": str(tmp_path / "cache"),
+        },
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    ) as child:  # fmt: skip
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # how the end of a terminal is told
+            while block := os.read(ours, 1 << 16):
+                said += block
+        os.close(ours)
+    assert child.returncode == 1  # the environment holds no framework: no cell can run
+    before = said.partition(b"test session starts")[0]
+    for work in (b"wheels of tiny-cpu", b"virtual environment tiny"):
+        assert work in before, said
