@@ -81,6 +81,16 @@ Profile = Annotated[
     str,
     typer.Option(help="portable: the same bits on every x86-64 CPU; native: out of the box."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Run on other machines, by Dask: tcp://scheduler:8786, slurm, or local:4 for a trial."
+    ),
+]
+ClusterFile = Annotated[
+    Path | None,
+    typer.Option("--cluster-settings", help="Default: cluster.toml beside labs/, if it is there."),
+]
 
 
 PROJECT_OPTION = "--labs"

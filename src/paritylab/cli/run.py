@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,8 @@ from paritylab.accept import accept as accept_lab
 from paritylab.cli.app import (
     BalanceBy,
     Base,
+    Cluster,
+    ClusterFile,
     Device,
     EngineName,
     Environments,
@@ -28,6 +30,7 @@ from paritylab.cli.app import (
     out,
     selection,
 )
+from paritylab.cli.elsewhere import Elsewhere, desk_of, elsewhere, run_there
 from paritylab.cli.live import engine_and_gpus, progress_over
 from paritylab.errors import EXIT_RED
 from paritylab.model import Cell, CellResult, Verdict
@@ -61,12 +64,15 @@ def run(
     results: Annotated[
         Path | None, typer.Option("--results", help="Write results.json here.")
     ] = None,
+    cluster: Cluster = None,
+    cluster_settings: ClusterFile = None,
 ) -> None:
     """Run cells and print the matrix with verdicts.
 
     Examples: `paritylab run`, `paritylab run --lab train --environment tf2`,
     `paritylab run --engine docker --base bootstrap`, `paritylab run --engine here --device cuda`,
-    `paritylab run --engine docker --device cuda --gpus 0,1`
+    `paritylab run --engine docker --device cuda --gpus 0,1`,
+    `paritylab run --cluster tcp://scheduler:8786`
     """
     options = Options(
         selection=selection(lab, implementation, environment, device),
@@ -79,19 +85,25 @@ def run(
         shard=shard,
         durations=balance_by,
     )
-    _report(options, jobs, results)
+    _report(options, jobs, results, elsewhere(cluster, cluster_settings, jobs=jobs))
 
 
-def _report(options: Options, jobs: int | None, results: Path | None) -> None:
+def _report(
+    options: Options, jobs: int | None, results: Path | None, where: Elsewhere | None
+) -> None:
     """Run what the options choose, show it and write it down."""
     chosen = choose(options)
     cells = list(chosen.cells)
     if results:
         report.check_writable(results)
-    found, images = _run(cells, options, jobs)
+    if where:
+        found, ran = _run_elsewhere(cells, options, where)
+    else:
+        found, images = _run(cells, options, jobs)
+        ran = {"images": images}
     out.print(report.summary(found))
     if results:
-        told = {**facts(options), "images": images}
+        told = {**facts(options), **ran}
         report.write_json(results, report.document(found, cells, told, chosen.origin()))
         out.print(f"results: {results}", style="dim")
     if not report.all_green(found):
@@ -109,6 +121,15 @@ def _run(
     ):
         found = run_all(cells, opened, options.settings, jobs=jobs, done=done, gpus=gpus)
         return found, dict(getattr(opened, "images", {}))
+
+
+def _run_elsewhere(
+    cells: list[Cell], options: Options, where: Elsewhere
+) -> tuple[list[CellResult], dict[str, Any]]:
+    """The same on a cluster, also with how many cells each of its hosts has run."""
+    with desk_of(where, cells, options) as desk, progress_over(len(cells)) as done:
+        found = run_there(cells, desk, options, done)
+        return found, {"images": desk.images, "hosts": desk.hosts}
 
 
 @app.command()

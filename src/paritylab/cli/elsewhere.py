@@ -1,0 +1,68 @@
+"""What commands share that may run on a cluster: the desk, opened only where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from paritylab.errors import UsageError
+from paritylab.model import Cell, CellResult
+from paritylab.plan import Options
+
+if TYPE_CHECKING:
+    from paritylab.cluster.desk import DaskDesk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """``--cluster`` and ``--cluster-settings``."""
+
+    cluster: str
+    file: Path | None = None
+
+
+def elsewhere(
+    cluster: str | None, file: Path | None, *, jobs: int | None = None
+) -> Elsewhere | None:
+    """Return where a command is to run, None for here; raises UsageError."""
+    if cluster and jobs:
+        raise UsageError(
+            "--jobs is for this machine", why="a cluster runs as many as its workers have threads"
+        )
+    if cluster:
+        return Elsewhere(cluster=cluster, file=file)
+    if file:
+        raise UsageError("--cluster-settings is for --cluster", fix="--cluster slurm")
+    return None
+
+
+@contextmanager
+def desk_of(
+    where: Elsewhere, cells: Sequence[Cell], options: Options, *, use: str = "cells"
+) -> Iterator[DaskDesk]:
+    """Open the cluster for these cells; raises UsageError where Dask is not installed."""
+    with _module().open_desk(where.cluster, cells, options, file=where.file, use=use) as desk:
+        yield desk
+
+
+def run_there(
+    cells: Sequence[Cell], desk: DaskDesk, options: Options, done: Callable[[CellResult], None]
+) -> list[CellResult]:
+    """Run the cells on the desk's hosts; see cluster.cells."""
+    found: list[CellResult] = _module().run_cells(cells, desk, options.settings, done=done)
+    return found
+
+
+def _module() -> ModuleType:
+    try:
+        # Dask takes a second to import: only those wait who asked for it.
+        from paritylab.cluster import cells  # noqa: PLC0415
+    except ModuleNotFoundError as fault:
+        raise UsageError(
+            f"--cluster needs the package {fault.name}", fix="pip install 'paritylab[cluster]'"
+        ) from None
+    return cells

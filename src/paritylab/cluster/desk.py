@@ -1,0 +1,236 @@
+"""This machine's end: hands batches to Dask, again where a host has gone; each answer counts once.
+
+Dask itself runs a task again when its worker dies. What is done here is the rest: a scheduler that
+went away (everything that has no answer is asked again on the next one), a host that cannot do
+what others can (asked elsewhere), jobs whose hosts keep dying (told so in the end).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Self
+
+from distributed import Future, KilledWorker
+
+from paritylab.cluster import messages
+from paritylab.cluster.link import TICK_SECONDS, Link, host_of
+from paritylab.cluster.plugin import UnknownRunError
+from paritylab.cluster.site import ClosingError
+from paritylab.errands import Errand, Report
+from paritylab.errors import EngineError
+from paritylab.runner import Executed
+from paritylab.worker import MalformedError
+
+ATTEMPTS = 3
+"""Hosts that are asked, where one after the other cannot."""
+DEATHS = 2
+"""Times that Dask gives up a task whose workers die; it tries several each time."""
+AHEAD = 2
+"""Batches that are on their way for each place."""
+FETCH_SECONDS = 120.0
+_FETCHERS = 8
+
+
+@dataclass(kw_only=True)
+class _Flight:
+    """A batch under way. ``avoid`` are hosts that could not; ``future`` is the one that counts."""
+
+    errands: Sequence[Errand]
+    avoid: set[str] = field(default_factory=set)
+    future: Future | None = None
+    faults: int = 0
+    deaths: int = 0
+
+
+class DaskDesk:
+    """See errands.Desk; a context manager that leaves nothing of the run on any host.
+
+    Not thread-safe. ``images`` collects, per environment and device, the images that were used;
+    ``hosts`` how many errands each host has answered.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.images: dict[str, str] = {}
+        self.hosts: dict[str, int] = {}
+        self._flying: dict[int, _Flight] = {}
+        self._again: list[_Flight] = []
+        self._landed: SimpleQueue[tuple[_Flight, Future, Any]] = SimpleQueue()
+        self._fetching = ThreadPoolExecutor(_FETCHERS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def places(self) -> int:
+        """See Desk; waits for a first worker. Raises EngineError when none comes."""
+        return self._link.places
+
+    def reports(self, batches: Iterable[Sequence[Errand]]) -> Iterator[Report]:
+        """See Desk."""
+        supply = iter(batches)
+        try:
+            while True:
+                self._fill(supply)
+                if not self._flying:
+                    return
+                yield from self._next()
+        finally:
+            self._drop()
+
+    def close(self) -> None:
+        """Cancel what runs, end the run's workers on every host, hang up."""
+        self._drop()
+        self._link.close()
+        self._fetching.shutdown(wait=False, cancel_futures=True)
+
+    def _fill(self, supply: Iterator[Sequence[Errand]]) -> None:
+        """Send as many batches as there is room for; those that have no answer yet first."""
+        window = AHEAD * self._link.places
+        while len(self._flying) < window:
+            if self._again:
+                self._send(self._again.pop())
+                continue
+            errands = next(supply, None)
+            if errands is None:
+                return
+            self._send(_Flight(errands=errands))
+
+    def _send(self, flight: _Flight) -> None:
+        message = b"".join(map(messages.pack_errand, flight.errands))
+        on_gpu = any(one.on_gpu for one in flight.errands)
+        future = self._link.submit(message, avoid=flight.avoid, on_gpu=on_gpu)
+        if future is None:
+            self._again.append(flight)
+            self._renew()
+            return
+        flight.future = future
+        self._flying[id(flight)] = flight
+        future.add_done_callback(lambda done: self._fetch(flight, done))
+
+    def _fetch(self, flight: _Flight, future: Future) -> None:
+        """Called by Dask when a task has ended: get its answer without keeping Dask waiting."""
+
+        def get() -> None:
+            outcome: Any
+            try:
+                outcome = future.result(timeout=FETCH_SECONDS)
+            except BaseException as fault:
+                outcome = fault
+            self._landed.put((flight, future, outcome))
+
+        with suppress(RuntimeError):  # the desk is closed
+            self._fetching.submit(get)
+
+    def _next(self) -> Iterator[Report]:
+        """The reports of the next batch that has landed, if one does within a moment."""
+        try:
+            flight, future, outcome = self._landed.get(timeout=TICK_SECONDS)
+        except Empty:
+            self._look_after()
+            return
+        if flight.future is not future or id(flight) not in self._flying:
+            return  # the answer to a question that was asked again
+        del self._flying[id(flight)]
+        flight.future = None
+        if isinstance(outcome, bytes):
+            yield from self._answered(flight, outcome)
+        else:
+            yield from self._failed(flight, future, outcome)
+
+    def _look_after(self) -> None:
+        """Nothing has come for a moment: see that there is somebody to wait for."""
+        if not self._link.up:
+            self._renew()
+        for flight in [one for one in self._flying.values() if _status(one) == "lost"]:
+            del self._flying[id(flight)]
+            self._again.append(flight)
+        _ = self._link.places  # raises when the last worker has been gone for too long
+
+    def _answered(self, flight: _Flight, data: bytes) -> Iterator[Report]:
+        try:
+            reports = messages.read_reports(data, [one.id for one in flight.errands])
+        except MalformedError as fault:
+            yield from self._refused(flight, f"a host's answer is broken: {fault}")
+            return
+        for errand, report in zip(flight.errands, reports, strict=True):
+            host = host_of(report.host)
+            avoid = {*flight.avoid, host}
+            if report.elsewhere and self._link.hosts - avoid and flight.faults + 1 < ATTEMPTS:
+                again = _Flight(errands=[errand], avoid=avoid, faults=flight.faults + 1)
+                self._again.append(again)
+                continue
+            self._note(errand, report, host)
+            yield report
+
+    def _note(self, errand: Errand, report: Report, host: str) -> None:
+        self.hosts[host] = self.hosts.get(host, 0) + 1
+        if report.image:
+            place = f"{errand.key.environment.name}-{errand.key.device}"
+            known = {*self.images.get(place, "").split(", "), report.image}
+            self.images[place] = ", ".join(sorted(known - {""}))
+
+    def _failed(self, flight: _Flight, future: Future, fault: object) -> Iterator[Report]:
+        if future.status in ("cancelled", "lost"):  # nobody cancels but a scheduler that went
+            self._again.append(flight)
+            if not self._link.up:
+                self._renew()
+        elif isinstance(fault, UnknownRunError):
+            self._link.register()  # a scheduler that was never told of us
+            yield from self._refused(flight, "a host was never told of the run")
+        elif isinstance(fault, KilledWorker):
+            yield from self._killed(flight)
+        elif isinstance(fault, TimeoutError | OSError | ClosingError):  # its host goes, or went
+            self._again.append(flight)
+        else:
+            yield from self._refused(flight, str(fault))
+
+    def _killed(self, flight: _Flight) -> Iterator[Report]:
+        """Hosts die under a batch: find out with which of its errands, before it is given up."""
+        if len(flight.errands) > 1:
+            self._again += [_Flight(errands=[one]) for one in flight.errands]
+            return
+        flight.deaths += 1
+        if flight.deaths < DEATHS:
+            self._again.append(flight)
+            return
+        yield from _given_up(flight, "the workers of the cluster that ran it died, each of them")
+
+    def _refused(self, flight: _Flight, why: str) -> Iterator[Report]:
+        flight.faults += 1
+        if flight.faults < ATTEMPTS:
+            self._again.append(flight)
+            return
+        yield from _given_up(flight, why)
+
+    def _renew(self) -> None:
+        """Find the scheduler again; what has no answer is asked again."""
+        self._again += self._flying.values()
+        self._flying.clear()
+        for flight in self._again:
+            flight.future = None
+        self._link.renew()
+
+    def _drop(self) -> None:
+        futures = [one.future for one in self._flying.values() if one.future]
+        self._flying.clear()
+        self._again.clear()
+        self._link.cancel(futures)
+
+
+def _status(flight: _Flight) -> str:
+    return str(flight.future.status) if flight.future else ""
+
+
+def _given_up(flight: _Flight, why: str) -> Iterator[Report]:
+    fault = EngineError("no host of the cluster could run it", why=why)
+    for errand in flight.errands:
+        executed = Executed(answer=fault, versions={})
+        yield Report(id=errand.id, executed=executed, host="", seconds=0.0)

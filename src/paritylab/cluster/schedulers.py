@@ -1,0 +1,163 @@
+"""``--cluster``: which scheduler that means, and a client of it, again if it goes away."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import dask
+from distributed import Client, LocalCluster
+from distributed.security import Security as Tls
+
+from paritylab.cluster.settings import ClusterSettings, Slurm
+from paritylab.errors import EngineError, UsageError
+
+LOCAL = re.compile(r"local:([1-9][0-9]{0,2})")
+ADDRESS = re.compile(r"(tcp|tls)://[^/:\s]+:[0-9]{1,5}")
+CONNECT_SECONDS = 10.0
+_FORMS = "tcp://scheduler:8786 (or tls://), slurm, local:2"
+# A job runs in a process or container of its own: Dask has nothing to measure.
+_WORKER = {"memory_limit": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduler:
+    """A way to a scheduler; a context manager that ends what it started, and only that.
+
+    ``connect`` may be called again after the connection broke; it raises OSError while nobody
+    answers. ``start`` is what to type where workers are missing.
+    """
+
+    connect: Callable[[], Client]
+    close: Callable[[], None]
+    start: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_scheduler(text: str, settings: ClusterSettings, *, gpus: bool = False) -> Scheduler:
+    """Return the scheduler that ``--cluster`` names; starts one for ``local:N`` and ``slurm``.
+
+    Raises UsageError for what is none of the forms, or settings that are missing, and EngineError
+    when none can be started.
+    """
+    _configure(settings)
+    local = LOCAL.fullmatch(text)
+    if local:
+        return _started(lambda: _local(int(local[1]), gpus=gpus), "local", settings)
+    if text == "slurm":
+        slurm = settings.slurm
+        if slurm is None:
+            raise UsageError(
+                "--cluster slurm needs the table [slurm]",
+                where="cluster.toml",
+                why="it says how much a job asks for",
+                fix="write cores and memory there: docs/clusters.md#slurm",
+            )
+        return _started(lambda: _slurm(slurm, settings), "slurm", settings)
+    if not ADDRESS.fullmatch(text):
+        raise UsageError(f"--cluster `{text}` is no cluster", why=f"valid: {_FORMS}")
+
+    def connect() -> Client:
+        return Client(text, timeout=CONNECT_SECONDS, security=_tls(settings), set_as_default=False)
+
+    return Scheduler(connect=connect, close=lambda: None, start=f"dask worker {text} --nthreads 4")
+
+
+def _configure(settings: ClusterSettings) -> None:
+    host = settings.patience.host
+    dask.config.set({
+        "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:g}s",
+        "distributed.comm.timeouts.tcp": f"{host:g}s",
+        "distributed.scheduler.worker-ttl": f"{2 * host:g}s",
+        "distributed.scheduler.locks.lease-timeout": "inf",
+        # Errors are told in our words, once.
+        "distributed.logging.distributed": "critical",
+    })  # fmt: skip
+    for name in ("distributed", "tornado", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _started(make: Callable[[], Any], kind: str, settings: ClusterSettings) -> Scheduler:
+    try:
+        cluster = make()
+    except ImportError as fault:
+        raise UsageError(
+            f"--cluster {kind} needs a package that is not here",
+            why=str(fault),
+            fix="pip install 'paritylab[cluster]'",
+        ) from None
+    except (OSError, RuntimeError, ValueError) as fault:
+        raise EngineError(f"the {kind} cluster cannot be started", why=str(fault)) from fault
+
+    def connect() -> Client:
+        return Client(
+            cluster, timeout=CONNECT_SECONDS, security=_tls(settings), set_as_default=False
+        )
+
+    hint = "squeue" if kind == "slurm" else "free memory and processes on this machine"
+    return Scheduler(connect=connect, close=cluster.close, start=hint)
+
+
+def _local(workers: int, *, gpus: bool) -> LocalCluster:
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+        resources={"GPU": 1} if gpus else None,
+        **_WORKER,
+    )
+
+
+def _slurm(slurm: Slurm, settings: ClusterSettings) -> Any:
+    from dask_jobqueue import SLURMCluster  # noqa: PLC0415 - an extra; most have no SLURM
+
+    cluster = SLURMCluster(
+        cores=slurm.cores,
+        processes=1,
+        memory=slurm.memory,
+        walltime=slurm.walltime,
+        queue=slurm.queue,
+        account=slurm.account,
+        interface=slurm.interface,
+        python=slurm.python,
+        job_script_prologue=list(slurm.prologue),
+        job_extra_directives=list(slurm.directives),
+        worker_extra_args=["--memory-limit", "0", *slurm.arguments],
+        log_directory=slurm.logs,
+        local_directory=slurm.local_folder,
+        security=_tls(settings),
+        scheduler_options={"dashboard_address": None},
+        silence_logs=logging.CRITICAL,
+    )
+    cluster.scale(jobs=slurm.jobs)
+    return cluster
+
+
+def _tls(settings: ClusterSettings) -> Tls | None:
+    given = settings.security
+    if given is None:
+        return None
+    for name in (given.ca, given.cert, given.key):
+        if not Path(name).is_file():
+            raise UsageError(f"{name} is no file", where="cluster.toml: security")
+    return Tls(
+        require_encryption=True,
+        tls_ca_file=given.ca,
+        tls_client_cert=given.cert,
+        tls_client_key=given.key,
+        tls_scheduler_cert=given.cert,
+        tls_scheduler_key=given.key,
+        tls_worker_cert=given.cert,
+        tls_worker_key=given.key,
+    )

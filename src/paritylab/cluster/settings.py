@@ -1,0 +1,92 @@
+"""cluster.toml: how jobs are submitted, who may listen, where images come from, how long to wait.
+
+Read beside labs/ and environments/, or where ``--cluster-settings`` says; every key has a default
+but those of ``[slurm]`` that only the site knows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from paritylab.schema import parse_toml
+from paritylab.strict import NonEmpty, Strict
+
+FILE = "cluster.toml"
+_Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Slurm(Strict):
+    """``[slurm]``: what dask-jobqueue submits. ``jobs`` of ``cores`` each, for ``walltime``.
+
+    ``python`` is the interpreter on the nodes, ``interface`` the network that they share with
+    this machine; ``prologue`` are lines of shell before the worker, ``directives`` lines for
+    ``#SBATCH``, ``arguments`` those of ``dask worker``.
+    """
+
+    jobs: Annotated[int, Field(ge=1, le=10_000)] = 1
+    cores: Annotated[int, Field(ge=1)]
+    memory: NonEmpty
+    walltime: NonEmpty = "01:00:00"
+    queue: str | None = None
+    account: str | None = None
+    interface: str | None = None
+    python: str | None = None
+    prologue: tuple[str, ...] = ()
+    directives: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    logs: str | None = None
+    local_folder: str | None = None
+
+
+class Security(Strict):
+    """``[security]``: PEM files with which everything of the cluster speaks TLS."""
+
+    ca: NonEmpty
+    cert: NonEmpty
+    key: NonEmpty
+
+
+class Patience(Strict):
+    """``[patience]``: seconds to wait for a first worker, for a scheduler that went away, and
+
+    until a host that says nothing is given up.
+    """
+
+    workers: _Seconds = 60.0
+    scheduler: _Seconds = 120.0
+    host: _Seconds = 30.0
+
+
+class Images(Strict):
+    """``[images]``: where hosts find what they lack before they build it.
+
+    ``folder`` holds what ``paritylab images export`` wrote, by the same path on every host;
+    ``registry`` is a host and port, with a path if need be, to pull from.
+    """
+
+    folder: str | None = None
+    registry: str | None = None
+
+
+class ClusterSettings(Strict):
+    """The whole file."""
+
+    slurm: Slurm | None = None
+    security: Security | None = None
+    patience: Patience = Patience()
+    images: Images = Images()
+
+
+def read(path: Path | None, root: Path) -> ClusterSettings:
+    """Return the settings of ``path``, of the project at ``root``, or the defaults.
+
+    Raises CatalogError, also when ``path`` is not there.
+    """
+    if path is None:
+        path = root / FILE
+        if not path.is_file():
+            return ClusterSettings()
+    return parse_toml(path, ClusterSettings, shown=str(path))
