@@ -43,12 +43,14 @@ def origin(root: Path) -> dict[str, str | bool | None]:
         return {"commit": told, "dirty": None, "changes": None}
     if not listed:
         return {"commit": commit.strip(), "dirty": False, "changes": None}
-    digest = hashlib.sha256((_git(root, "diff", "--binary", "HEAD", "--", *folders) or "").encode())
+    edited = _git(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *folders) or ""
     new = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *folders) or ""
-    for name in sorted(filter(None, new.split("\0"))):
+    digest = hashlib.sha256()
+    for name in sorted({*edited.split("\0"), *new.split("\0")} - {""}):
         path = root / name
-        content = path.read_bytes() if path.is_file() else b""
-        digest.update(f"\0{name}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
+        content = path.read_bytes() if path.is_file() else None
+        size = "gone" if content is None else len(content)
+        digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape") + (content or b""))
     return {"commit": commit.strip(), "dirty": True, "changes": digest.hexdigest()}
 
 

@@ -46,7 +46,7 @@ def _case(one: CellResult) -> Element:
     if one.verdict is Verdict.UNSUPPORTED:
         SubElement(case, "skipped", type="pytest.skip", message=_written(one.message))
     elif not one.verdict.green:
-        said = _written(f"{one.verdict}: {one.message}")
+        said = _written(f"Failed: {one.verdict}: {one.message}")  # as pytest words it
         SubElement(case, "failure", message=said).text = said
     for name, text in (("system-out", one.stdout), ("system-err", one.stderr)):
         if text and not one.verdict.green:
