@@ -9,10 +9,10 @@ length), a JSON object (the header) and raw bytes (the payload). Both lengths ar
 caps before anything is allocated. There is no pickle, no NaN or Infinity, no duplicate key.
 
 Start (on stdin): u32 length and this source, then a ``start`` frame: socket, folder, preload,
-profile, device, uids (0, or this worker's number in its container), cage (empty, or a size; then
-the payload is cage.py). After that stdin is the lifetime pipe: end of file on it (also when the
-host is killed) ends the worker and everything it runs. Stdout carries one frame: ``ready``
-(versions, threads, import_seconds) or ``failed`` (type, message, traceback).
+profile, device, uids (0, or this worker's number in its container), warmup (warmup.py), cage
+(empty, or a size; then the payload is cage.py). After that stdin is the lifetime pipe: end of file
+on it (also when the host is killed) ends the worker and everything it runs. Stdout carries one
+frame: ``ready`` (versions, threads, import_ms) or ``failed`` (type, message, traceback).
 
 Session (a connection to the Unix socket, a process of its own): the worker says ``hello`` (the
 facts of ``ready``), then answers each ``job`` (id, file, source, still, stages, seed, profile,
@@ -32,13 +32,11 @@ Python bool, int (64 bits) or float, ``text`` (uint8) for a str in UTF-8.
 from __future__ import annotations
 
 import ctypes
-import gc
 import glob
 import importlib
 import itertools
 import json
 import math
-import operator
 import os
 import pathlib
 import re
@@ -52,9 +50,9 @@ import sys
 import tempfile
 import time
 import traceback
-from contextlib import ExitStack, suppress
-from functools import partial
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Mapping, Tuple
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache, partial
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, Mapping, Tuple
 
 import numpy as np
 
@@ -316,6 +314,18 @@ def _fork_quietly(child: Callable[[], object]) -> None:
         os.waitpid(_fork(child), 0)
 
 
+@contextmanager
+def _acting_as(uid: int) -> Iterator[None]:
+    """Have the rights of ``uid``, none of whose processes is alive; a fork for it costs 5 ms."""
+    parent = os.getppid()
+    os.setresuid(-1, uid, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(-1, 0, 0)
+        _die_with(parent)  # a change of uid forgets it
+
+
 def _become(uid: int) -> None:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
@@ -354,13 +364,24 @@ def _end_all(uid: int) -> None:
 
 
 def _leave_nothing(uid: int, folder: str) -> None:
-    """As the job's uid: remove its folder and what it left in shared places."""
-    _become(uid)
+    """Remove what a job left in its folder and in shared places: what its uid may, no more."""
     for place in (folder, "/tmp", "/dev/shm", "/dev/mqueue", "/var/tmp"):  # noqa: S108 - to clean
         for entry in os.scandir(place) if os.path.isdir(place) else ():
             with suppress(OSError):  # others remove theirs at the same time
                 if entry.stat(follow_symlinks=False).st_uid == uid:
                     (_remove if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
+
+
+@lru_cache(maxsize=4)
+def _compiled(name: str, source: str) -> Any:
+    return compile(source, "<paritylab %s>" % name, "exec")
+
+
+def _sent(name: str, source: str) -> dict[str, Any]:
+    """What is in one of our own files that the host has sent along."""
+    found: dict[str, Any] = {"__name__": "paritylab_" + name}
+    exec(_compiled(name, source), found)
+    return found
 
 
 # ---- the process of one stage ---------------------------------------------------------------
@@ -380,6 +401,7 @@ class Job:
             int(header[key]) for key in ("seed", "memory_mb", "file_mb", "output_mb", "gpu_mb")
         )
         self.still = str(header["still"])
+        _compiled("stillness", self.still)  # once for all jobs: it is kept
         self.seconds = float(header["seconds"])
         self.descriptors, self.payload = header["values"], payload
         decode_values(self.descriptors, payload)
@@ -406,7 +428,8 @@ class Job:
         """Kill everything the job has left and remove its folder."""
         kill_descendants()
         if self.uid is not None:
-            _fork_quietly(partial(_leave_nothing, self.uid, self.folder))
+            with _acting_as(self.uid):
+                _leave_nothing(self.uid, self.folder)
         _remove(self.folder)
 
 
@@ -476,9 +499,7 @@ def _stage(job: Job, stage: str, result: BinaryIO) -> int:
     began, code, data = time.perf_counter(), 1, b""
     try:
         _enter(job)
-        still: dict[str, Any] = {"__name__": "paritylab_stillness"}
-        exec(compile(job.still, "<paritylab stillness>", "exec"), still)
-        still["hold"](job)
+        _sent("stillness", job.still)["hold"](job)
         began = time.perf_counter()
         values, data = _outputs(job, stage)
         header, code = {"kind": "outputs", "values": values}, 0
@@ -692,38 +713,19 @@ def _verdict(why: str, status: int, answered: bool, starved: bool) -> tuple[str,
 
 
 # ---- the zygote -----------------------------------------------------------------------------
-def _warm(name: str) -> None:
-    """Do in advance what each job would do first, and nothing that must not precede a fork.
-
-    Never here: a session, an eager op, a Keras model, an operation on several threads. Their
-    threads do not survive a fork, and the child waits for them for ever.
-    """
-    if name == "torch":
-        # The first optimiser imports a second or more of further modules.
-        torch = sys.modules["torch"]
-        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-    if name == "tensorflow":
-        v1 = ("compat.v1.train", "compat.v1.layers", "compat.v1.keras.layers")
-        for lazy in ("keras.layers", "saved_model", *v1):
-            with suppress(AttributeError, ImportError):
-                operator.attrgetter(lazy)(sys.modules["tensorflow"])
-
-
-def _preload(names: list[str]) -> Header:
+def _preload(names: list[str], warmup: str) -> Header:
     """Import and warm; return the facts that ``ready`` and ``hello`` tell."""
-    began = time.monotonic()
+    began, before_forks = time.monotonic(), _sent("warmup", warmup)
     importlib.import_module("numpy.random")  # NumPy 2 leaves it to the first use
     versions = {"python": sys.version.split()[0], "numpy": np.__version__}
     for name in names:
         module = importlib.import_module(name)
         versions[name] = str(getattr(module, "__version__", "unknown"))
-        _warm(name)
-    gc.collect()
-    gc.freeze()
-    return {
-        "versions": versions, "threads": len(os.listdir("/proc/self/task")),
-        "import_ms": int((time.monotonic() - began) * 1000),
-    }  # fmt: skip
+        before_forks["warm"](name)
+    import_ms = int((time.monotonic() - began) * 1000)
+    before_forks["settle"]()
+    threads = len(os.listdir("/proc/self/task"))
+    return {"versions": versions, "threads": threads, "import_ms": import_ms}
 
 
 class Zygote:
@@ -794,7 +796,7 @@ class Zygote:
 
 def _prepare(start: Header) -> tuple[Header, socket.socket]:
     """Do as the start frame says; return the facts of ``ready`` and the listener."""
-    facts = _preload(start["preload"])
+    facts = _preload(start["preload"], start["warmup"])
     if start["uids"]:
         os.chmod(start["folder"], 0o711)  # noqa: S103 - jobs pass, and cannot list it
     listener = socket.socket(socket.AF_UNIX)
@@ -812,9 +814,7 @@ def main(stdin: BinaryIO) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _prctl(SUBREAPER, 1)
     start, source = read_frame(exactly(stdin.read))
-    cage: dict[str, Any] = {"__name__": "paritylab_cage"}
-    exec(compile(source, "<paritylab cage>", "exec"), cage)
-    start["enter"] = cage.get("enter")
+    start["enter"] = _sent("cage", source.decode()).get("enter")
     with open(os.dup(1), "wb") as answer:
         os.dup2(2, 1)  # what an import prints is no frame
         try:
