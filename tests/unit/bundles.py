@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,27 +17,42 @@ from paritylab.plan import Options, cells_of
 QUIET = Progress(disable=True)
 
 
-@pytest.fixture(scope="session")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project (``project/``) whose lab `double` was audited into ``audit/``."""
-    folder = tmp_path_factory.mktemp("audited")
-    shutil.copytree(FIXTURES / "valid", folder / "project")
+@contextmanager
+def standing_in() -> Iterator[None]:
+    """Modules that pass for the frameworks can be imported, as long as it lasts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FIXTURES / "stand_in")
         patch.setenv("PYTHONPATH", str(FIXTURES / "stand_in"))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stand_in() -> Iterator[None]:
+    """The same for the tests of a module that imports this: what was audited can be found."""
+    with standing_in():
+        yield
+
+
+@pytest.fixture(scope="session")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project (``project/``) whose lab `double` was audited into ``audit/``."""
+    folder = tmp_path_factory.mktemp("audited")
+    shutil.copytree(FIXTURES / "valid", folder / "project")
+    with standing_in():
         options = Options(engine="here", root=folder / "project")
         request = Request(variations=("repeat", "hash-seed"), pairs=0)
         prepared = conduct.prepare(cells_of(options), options, request, jobs=2)
         conduct.run_audit(prepared, out=folder / "audit", jobs=2)
-        yield folder
+    return folder
 
 
 @pytest.fixture(scope="session")
 def packed(audited: Path) -> Path:
     """The bundle of that audit, unsigned."""
     path = audited / "audit.zip"
-    evidence = gather(audited / "audit", audited / "project")
-    bundle.write(path, evidence, key=None, progress=QUIET)
+    with standing_in():
+        evidence = gather(audited / "audit", audited / "project")
+        bundle.write(path, evidence, key=None, progress=QUIET)
     return path
 
 

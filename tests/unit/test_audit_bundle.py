@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import QUIET, audited, packed, rewritten
+from bundles import QUIET, audited, packed, rewritten, stand_in
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import HealthCheck, given, settings
@@ -32,7 +32,7 @@ from paritylab.audit.evidence import gather
 from paritylab.errors import BundleError, UsageError
 from paritylab.html import tidy
 
-__all__ = ["audited", "packed"]
+__all__ = ["audited", "packed", "stand_in"]
 
 
 @pytest.fixture(params=["ed25519", "ecdsa"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import html5lib
 import pytest
-from bundles import QUIET, audited, packed
+from bundles import QUIET, audited, packed, stand_in
 from conftest import FIXTURES
 from rich.console import Console
 
@@ -24,14 +24,8 @@ from paritylab.errors import BundleError
 from paritylab.locks import Pin
 from paritylab.plan import Options, cells_of
 
-__all__ = ["audited", "packed"]
+__all__ = ["audited", "packed", "stand_in"]
 PROGRAM = "labs/double/pytorch.py"
-
-
-@pytest.fixture(autouse=True)
-def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(FIXTURES / "stand_in")
-    monkeypatch.setenv("PYTHONPATH", str(FIXTURES / "stand_in"))
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bundles import audited, packed, rewritten
-from conftest import FIXTURES
+from bundles import audited, packed, rewritten, stand_in
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from test_audit_bundle import pem
 from test_cli import Done, paritylab
@@ -18,14 +17,8 @@ from test_cli import Done, paritylab
 from paritylab.audit import archive
 from paritylab.audit.model import from_json, to_json
 
-__all__ = ["audited", "packed", "paritylab"]
+__all__ = ["audited", "packed", "paritylab", "stand_in"]
 Run = Callable[..., Done]
-
-
-@pytest.fixture(autouse=True)
-def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(FIXTURES / "stand_in")
-    monkeypatch.setenv("PYTHONPATH", str(FIXTURES / "stand_in"))
 
 
 def test_pack_sign_verify(paritylab: Run, audited: Path, tmp_path: Path) -> None:
