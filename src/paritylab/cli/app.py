@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 
 from paritylab.errors import EXIT_ENGINE, EXIT_INPUT, EXIT_INTERRUPTED, LabError
-from paritylab.matrix import Selection
 from paritylab.progress import console
 
 app = typer.Typer(
@@ -30,68 +29,6 @@ app = typer.Typer(
 PLAIN_WIDTH = 200  # of a file or pipe: nobody's terminal wraps it
 out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
 err = console
-
-Labs = Annotated[list[str] | None, typer.Option("--lab", help="Only this lab; repeatable.")]
-Implementations = Annotated[
-    list[str] | None,
-    typer.Option("--implementation", help="Only pytorch, tf1 or tf2; repeatable."),
-]
-Environments = Annotated[
-    list[str] | None, typer.Option("--environment", help="Only this environment; repeatable.")
-]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Gpus = Annotated[
-    str | None,
-    typer.Option("--gpus", help="With --device cuda: only these GPUs, such as 0,1; default: all."),
-]
-Smoke = Annotated[
-    bool, typer.Option("--smoke", help="With --device cuda: its packages, on the CPU.")
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(min=0, max=2**32 - 1, help="Other inputs; judged by the oracle alone."),
-]
-EngineName = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        help="venv: pinned virtual environments; docker: images; here: this interpreter.",
-    ),
-]
-Base = Annotated[
-    str,
-    typer.Option(
-        help="Base images: pull by digest, bootstrap from Debian packages, or auto (pull if it "
-        "can be had)."
-    ),
-]
-Shard = Annotated[
-    str | None,
-    typer.Option("--shard", metavar="2/5", help="Only this part of the matrix, of so many."),
-]
-BalanceBy = Annotated[
-    Path | None,
-    typer.Option(
-        "--balance-by",
-        metavar="FILE",
-        help="Balance shards by the durations in this results.json; else by labs/durations.json.",
-    ),
-]
-Profile = Annotated[
-    str,
-    typer.Option(help="portable: the same bits on every x86-64 CPU; native: out of the box."),
-]
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        help="Run on other machines, by Dask: tcp://scheduler:8786, slurm, or local:4 for a trial."
-    ),
-]
-ClusterFile = Annotated[
-    Path | None,
-    typer.Option("--cluster-settings", help="Default: cluster.toml beside labs/, if it is there."),
-]
-
 
 PROJECT_OPTION = "--labs"
 
@@ -127,21 +64,6 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
         else:
             kept.append(word)
     return [*moved, *kept, *arguments[end:]]
-
-
-def selection(
-    labs: list[str] | None,
-    implementations: list[str] | None,
-    environments: list[str] | None,
-    device: str,
-) -> Selection:
-    """The narrowing options as a Selection."""
-    return Selection(
-        labs=tuple(labs or ()),
-        implementations=tuple(implementations or ()),
-        environments=tuple(environments or ()),
-        device=device,
-    )
 
 
 def run_app() -> None:

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from paritylab import catalog
-from paritylab.cli.app import Base, EngineName, app, err, out
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.engines.here import local_environment
 from paritylab.errors import EXIT_RED
 from paritylab.fleet import LocalFleet
@@ -59,8 +60,8 @@ def assign(
     seeds: Seeds = assigning.PUBLIC_SEEDS,
     package: Package = "paritylab",
     verify: Verify = True,
-    engine: EngineName = "venv",
-    base: Base = "auto",
+    engine: opt.EngineName = "venv",
+    base: opt.Base = "auto",
 ) -> None:
     """Make a student's folder of a lab: starters, task, public checks, environment.
 
@@ -92,8 +93,8 @@ def assign(
 def check(
     folder: Annotated[Path, typer.Argument(help="The assignment's folder.")] = Path(),
     implementations: Chosen = "",
-    engine: EngineName = "venv",
-    base: Base = "auto",
+    engine: opt.EngineName = "venv",
+    base: opt.Base = "auto",
 ) -> None:
     """Check your own solution of an assignment, on this machine, with its public inputs.
 

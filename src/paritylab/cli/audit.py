@@ -16,19 +16,8 @@ from paritylab.audit.conduct import Prepared, Step
 from paritylab.audit.model import Audit
 from paritylab.audit.plan import Request
 from paritylab.audit.variations import VARIATIONS
-from paritylab.cli.app import (
-    Base,
-    Device,
-    EngineName,
-    Environments,
-    Implementations,
-    Labs,
-    Profile,
-    app,
-    err,
-    out,
-    selection,
-)
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.cli.evidence import bundle
 from paritylab.errors import EXIT_INTERRUPTED, EXIT_RED
 from paritylab.plan import Options, cells_of
@@ -48,28 +37,25 @@ Target = Annotated[
     typer.Option("--out", help="Folder for journal, document and outputs; or a bundle, *.zip."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is there.")]
-Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time; default: cores.")
-]
 Listed = Annotated[bool, typer.Option("--list", help="Print the variations and end.")]
 
 
 @app.command()
 def audit(
-    lab: Labs = None,
-    implementation: Implementations = None,
-    environment: Environments = None,
-    device: Device = "cpu",
-    engine: EngineName = "venv",
-    base: Base = "auto",
-    profile: Profile = "portable",
+    lab: opt.Labs = None,
+    implementation: opt.Implementations = None,
+    environment: opt.Environments = None,
+    device: opt.Device = "cpu",
+    engine: opt.EngineName = "venv",
+    base: opt.Base = "auto",
+    profile: opt.Profile = "portable",
     variation: Variations = None,
     repeats: Repeats = 1,
     pairs: Pairs = 2,
     seed: Seed = 0,
     target: Target = OUT,
     resume: Resume = False,
-    jobs: Jobs = None,
+    jobs: opt.Jobs = None,
     listed: Listed = False,
 ) -> None:
     """Run cells again under controlled changes; say how far each reproduces, and why not further.
@@ -83,7 +69,7 @@ def audit(
         out.print(_variations())
         return
     options = Options(
-        selection=selection(lab, implementation, environment, device),
+        selection=opt.selection(lab, implementation, environment, device),
         settings=Settings(profile=profile),
         engine=engine,
         base=base,
@@ -117,13 +103,13 @@ def _finish(document: Audit, folder: Path, target: Path) -> None:
 
 @app.command(name="audit-power")
 def audit_power(
-    labs: Labs = None,
+    labs: opt.Labs = None,
     environment: Annotated[str, typer.Option(help="Where planted and clean labs run.")] = "tf2",
     folder: Annotated[
         Path, typer.Option("--out", help="Folder for the two audits; a new one is made.")
     ] = Path("reports/audit-power"),
     clean: Annotated[bool, typer.Option(help="Count false alarms on clean labs, too.")] = True,
-    jobs: Jobs = None,
+    jobs: opt.Jobs = None,
 ) -> None:
     """Measure the audit itself: planted causes that it names, false alarms on clean labs.
 
@@ -142,7 +128,7 @@ def audit_power(
 def _planted(labs: list[str] | None, environment: str, folder: Path, jobs: int) -> int:
     """Audit the planted labs; return how many were not rightly named."""
     root = catalog.find_root() / power.PLANTED
-    options = Options(selection=selection(labs, None, [environment], "cpu"), root=root)
+    options = Options(selection=opt.selection(labs, None, [environment], "cpu"), root=root)
     request = Request(variations=power.variations())
     cells = cells_of(options)
     planted = [power.read_planted(one) for one in {c.lab.slug: c.lab for c in cells}.values()]
@@ -170,7 +156,7 @@ def _planted(labs: list[str] | None, environment: str, folder: Path, jobs: int) 
 
 def _clean(environment: str, folder: Path, jobs: int) -> int:
     """Audit clean labs; return the number of false alarms."""
-    options = Options(selection=selection(None, None, [environment], "cpu"))
+    options = Options(selection=opt.selection(None, None, [environment], "cpu"))
     request = Request(variations=power.variations())
     cells = power.enough([cell for cell in cells_of(options) if not cell.unsupported])
     prepared = conduct.prepare(cells, options, request, jobs=jobs)

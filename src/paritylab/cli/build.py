@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.tree import Tree
 
 from paritylab import bases, catalog, cudacheck, images, imagesizes, venvs
-from paritylab.cli.app import Base, Device, Environments, app, err, out
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.cudacheck import Load, Scan
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.sandbox import sweep
@@ -59,7 +60,7 @@ def _with_device(environments: list[str] | None, device: str) -> list[Environmen
 
 @image_commands.command("build")
 def images_build(
-    environment: Environments = None, device: Device = "cpu", base: Base = "auto"
+    environment: opt.Environments = None, device: opt.Device = "cpu", base: opt.Base = "auto"
 ) -> None:
     """Build the images that are missing; an unchanged one costs a second.
 
@@ -73,7 +74,7 @@ def images_build(
 
 
 @image_commands.command("check")
-def images_check(environment: Environments = None, base: Base = "auto") -> None:
+def images_check(environment: opt.Environments = None, base: opt.Base = "auto") -> None:
     """Prove CUDA images without a GPU: every library that a framework asks for loads.
 
     In both orders of import; versions are held against the lock and the frameworks' build.
@@ -164,8 +165,8 @@ def images_prune(
 def images_context(
     environment: Annotated[str, typer.Argument(help="The environment's name.")],
     folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
-    device: Device = "cpu",
-    base: Base = "auto",
+    device: opt.Device = "cpu",
+    base: opt.Base = "auto",
 ) -> None:
     """Write a context for `docker build`, and print the command that uses it.
 

@@ -11,17 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from paritylab import atomic, ci, durations, report
-from paritylab.cli.app import (
-    BalanceBy,
-    Device,
-    Environments,
-    Implementations,
-    Labs,
-    app,
-    err,
-    out,
-    selection,
-)
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.errors import EXIT_RED, UsageError
 from paritylab.junit import junit
 from paritylab.merge import Merged
@@ -33,14 +24,14 @@ from paritylab.shards import Shard, split
 
 @app.command()
 def matrix(
-    lab: Labs = None,
-    implementation: Implementations = None,
-    environment: Environments = None,
-    device: Device = "cpu",
+    lab: opt.Labs = None,
+    implementation: opt.Implementations = None,
+    environment: opt.Environments = None,
+    device: opt.Device = "cpu",
     shards: Annotated[
         int | None, typer.Option(min=1, help="Parts that take about equally long, a job each.")
     ] = None,
-    balance_by: BalanceBy = None,
+    balance_by: opt.BalanceBy = None,
     github: Annotated[
         bool,
         typer.Option(help="One line for a GitHub Actions `matrix`: shards, else environments."),
@@ -53,7 +44,7 @@ def matrix(
     Examples: `paritylab matrix --environment tf2`, `paritylab matrix --json --shards 5`,
     `paritylab matrix --github --shards 5`, then in job 2 `paritylab run --shard 2/5`
     """
-    chosen = choose(Options(selection=selection(lab, implementation, environment, device)))
+    chosen = choose(Options(selection=opt.selection(lab, implementation, environment, device)))
     if shards is None:
         if gitlab or balance_by:
             raise UsageError("--gitlab and --balance-by are for --shards", fix="add --shards 5")

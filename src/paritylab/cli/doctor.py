@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from paritylab.cli.app import Device, EngineName, app, err, out
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.doctor import Line, Scope, examine, healthy, leftovers
 from paritylab.errors import EXIT_ENGINE, UsageError, nearest
 from paritylab.model import DEVICES
@@ -21,8 +22,8 @@ STYLES = {"ok": "green", "missing": "bold red", "optional": "yellow"}
 
 @app.command()
 def doctor(
-    engine: EngineName = "venv",
-    device: Device = "cpu",
+    engine: opt.EngineName = "venv",
+    device: opt.Device = "cpu",
     fix: Annotated[
         bool, typer.Option("--fix", help="Remove what killed runs left; nothing else changes.")
     ] = False,

@@ -11,7 +11,8 @@ import typer
 
 from paritylab import catalog
 from paritylab.atomic import write as write_file
-from paritylab.cli.app import Base, app, err, out
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.errors import EXIT_RED, BundleError, UsageError
 from paritylab.progress import Display
 from paritylab.report import check_writable
@@ -77,7 +78,7 @@ def verify(
     engine: Annotated[
         str | None, typer.Option("--engine", help="For --rerun: venv, docker or here.")
     ] = None,
-    base: Base = "auto",
+    base: opt.Base = "auto",
     json: Json = None,
     html: Html = None,
 ) -> None:

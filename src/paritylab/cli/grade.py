@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from paritylab import benchgrading
-from paritylab.cli.app import Base, app, err, out
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.errors import EXIT_ENGINE, LabError
 from paritylab.grade import rules, seeds
 from paritylab.grade.lanes import Isolation
@@ -80,7 +81,7 @@ def grade(
     attempt: Attempt = "last",
     late_after: LateAfter = "",
     late_penalty: LatePenalty = "",
-    base: Base = "auto",
+    base: opt.Base = "auto",
     engine: Engine = "docker",
 ) -> None:
     """Grade submissions on hidden inputs, each in a sandbox of its own.
@@ -115,7 +116,7 @@ def bench_grading(
     hidden: Annotated[int, typer.Option("--seeds", min=1, help="Hidden seeds of each.")] = 3,
     containers: Annotated[int, typer.Option(min=2, help="Submissions with a container each.")] = 8,
     forks: Annotated[int, typer.Option(min=2, help="Submissions in fresh namespaces.")] = 40,
-    base: Base = "auto",
+    base: opt.Base = "auto",
 ) -> None:
     """Measure submissions per minute against one plain container per cell, in one run.
 

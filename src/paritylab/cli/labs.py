@@ -12,7 +12,8 @@ from rich.table import Table
 
 from paritylab import catalog
 from paritylab import results as results_file
-from paritylab.cli.app import Environments, app, out
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, out
 from paritylab.lesson import lesson
 from paritylab.pages import pages as generated
 from paritylab.scaffold import new_course as write_course
@@ -103,7 +104,7 @@ def new(lab: Annotated[str, typer.Argument(help="The new lab's name.")]) -> None
 @app.command("new-course")
 def new_course(
     folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
-    environment: Environments = None,
+    environment: opt.Environments = None,
 ) -> None:
     """Write a course's own repository: a lab that works, environments, noxfile, CI.
 

@@ -15,17 +15,8 @@ from paritylab import report
 from paritylab.bench import Figure
 from paritylab.bench import measure as measure_speed
 from paritylab.calibrate import Spread, measure, spreads
-from paritylab.cli.app import (
-    Base,
-    EngineName,
-    Environments,
-    Implementations,
-    Labs,
-    app,
-    err,
-    out,
-    selection,
-)
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.cli.live import engine_for, progress_over
 from paritylab.errors import EXIT_RED, EngineError
 from paritylab.hardware import cpu_model
@@ -40,9 +31,9 @@ MUTATION_SCORE = 0.95
 def calibrate(
     lab: Annotated[str, typer.Argument(help="The lab's name.")],
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
-    environment: Environments = None,
-    engine: EngineName = "venv",
-    base: Base = "auto",
+    environment: opt.Environments = None,
+    engine: opt.EngineName = "venv",
+    base: opt.Base = "auto",
 ) -> None:
     """Measure a lab's spread over seeds, environments and profiles, and the tolerance it earns.
 
@@ -52,7 +43,7 @@ def calibrate(
     Example: `paritylab calibrate train --seeds 3`
     """
     options = Options(
-        selection=selection([lab], None, environment, "cpu"), engine=engine, base=base
+        selection=opt.selection([lab], None, environment, "cpu"), engine=engine, base=base
     )
     cells = cells_of(options)
     with engine_for(cells, options) as opened, progress_over(len(cells) * seeds * 2) as done:
@@ -71,11 +62,11 @@ def calibrate(
 
 @app.command()
 def mutants(
-    lab: Labs = None,
-    implementation: Implementations = None,
-    environment: Environments = None,
-    engine: EngineName = "venv",
-    base: Base = "auto",
+    lab: opt.Labs = None,
+    implementation: opt.Implementations = None,
+    environment: opt.Environments = None,
+    engine: opt.EngineName = "venv",
+    base: opt.Base = "auto",
 ) -> None:
     """Plant the faults of labs/*/mutants.toml one by one; each must turn its cells red.
 
@@ -84,7 +75,7 @@ def mutants(
     Example: `paritylab mutants --lab train --environment tf2`
     """
     options = Options(
-        selection=selection(lab, implementation, environment, "cpu"), engine=engine, base=base
+        selection=opt.selection(lab, implementation, environment, "cpu"), engine=engine, base=base
     )
     cells = cells_of(options)
     labs = {cell.lab.slug: cell.lab for cell in cells}.values()
@@ -115,10 +106,10 @@ def mutants(
 
 @app.command()
 def bench(
-    lab: Labs = None,
-    environment: Environments = None,
-    engine: EngineName = "docker",
-    base: Base = "auto",
+    lab: opt.Labs = None,
+    environment: opt.Environments = None,
+    engine: opt.EngineName = "docker",
+    base: opt.Base = "auto",
     repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
     results: Annotated[Path | None, typer.Option("--results", help="Write JSON here.")] = None,
 ) -> None:
@@ -129,7 +120,9 @@ def bench(
 
     Example: `paritylab bench --lab train --engine venv`
     """
-    options = Options(selection=selection(lab, None, environment, "cpu"), engine=engine, base=base)
+    options = Options(
+        selection=opt.selection(lab, None, environment, "cpu"), engine=engine, base=base
+    )
     cells = cells_of(options)
     jobs = len(os.sched_getaffinity(0))
     with engine_for(cells, options) as opened:

@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from paritylab import catalog, reproduce
-from paritylab.cli.app import Base, Device, Environments, out
+from paritylab.cli import options as opt
+from paritylab.cli.app import out
 from paritylab.cli.build import image_commands
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.errors import EXIT_RED, UsageError
@@ -22,9 +23,9 @@ SHOWN = 40
 
 @image_commands.command("reproduce")
 def images_reproduce(
-    environment: Environments = None,
-    device: Device = "cpu",
-    base: Base = "auto",
+    environment: opt.Environments = None,
+    device: opt.Device = "cpu",
+    base: opt.Base = "auto",
     bases_only: Annotated[
         bool, typer.Option("--bases", help="Only the bases of Debian packages, not the images.")
     ] = False,

@@ -10,26 +10,8 @@ import typer
 
 from paritylab import report
 from paritylab.accept import accept as accept_lab
-from paritylab.cli.app import (
-    BalanceBy,
-    Base,
-    Cluster,
-    ClusterFile,
-    Device,
-    EngineName,
-    Environments,
-    Gpus,
-    Implementations,
-    Labs,
-    Profile,
-    Seed,
-    Shard,
-    Smoke,
-    app,
-    err,
-    out,
-    selection,
-)
+from paritylab.cli import options as opt
+from paritylab.cli.app import app, err, out
 from paritylab.cli.elsewhere import Elsewhere, desk_of, elsewhere, run_there
 from paritylab.cli.live import engine_and_gpus, progress_over
 from paritylab.errors import EXIT_RED
@@ -37,35 +19,27 @@ from paritylab.model import Cell, CellResult, Verdict
 from paritylab.plan import Options, cells_of, choose, facts
 from paritylab.runner import Settings, run_all
 
-Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, help="Cells at a time; default: cores.")
-]
-
 
 @app.command()
 def run(
-    lab: Labs = None,
-    implementation: Implementations = None,
-    environment: Environments = None,
-    device: Device = "cpu",
-    engine: EngineName = "venv",
-    base: Base = "auto",
-    profile: Profile = "portable",
-    seed: Seed = None,
-    cold: Annotated[bool, typer.Option("--cold", help="A fresh worker for every cell.")] = False,
-    strict_bits: Annotated[
-        bool, typer.Option("--strict-bits", help="A changed digest is red.")
-    ] = False,
-    gpus: Gpus = None,
-    smoke: Smoke = False,
-    jobs: Jobs = None,
-    shard: Shard = None,
-    balance_by: BalanceBy = None,
-    results: Annotated[
-        Path | None, typer.Option("--results", help="Write results.json here.")
-    ] = None,
-    cluster: Cluster = None,
-    cluster_settings: ClusterFile = None,
+    lab: opt.Labs = None,
+    implementation: opt.Implementations = None,
+    environment: opt.Environments = None,
+    device: opt.Device = "cpu",
+    engine: opt.EngineName = "venv",
+    base: opt.Base = "auto",
+    profile: opt.Profile = "portable",
+    seed: opt.Seed = None,
+    cold: opt.Cold = False,
+    strict_bits: opt.StrictBits = False,
+    gpus: opt.Gpus = None,
+    smoke: opt.Smoke = False,
+    jobs: opt.Jobs = None,
+    shard: opt.Shard = None,
+    balance_by: opt.BalanceBy = None,
+    results: opt.Results = None,
+    cluster: opt.Cluster = None,
+    cluster_settings: opt.ClusterFile = None,
 ) -> None:
     """Run cells and print the matrix with verdicts.
 
@@ -75,7 +49,7 @@ def run(
     `paritylab run --cluster tcp://scheduler:8786`
     """
     options = Options(
-        selection=selection(lab, implementation, environment, device),
+        selection=opt.selection(lab, implementation, environment, device),
         settings=Settings(
             profile=profile, seed=seed, cold=cold, strict_bits=strict_bits, smoke=smoke
         ),
@@ -134,10 +108,10 @@ def _run_elsewhere(
 
 @app.command()
 def accept(
-    lab: Labs = None,
-    device: Device = "cpu",
-    engine: EngineName = "venv",
-    base: Base = "auto",
+    lab: opt.Labs = None,
+    device: opt.Device = "cpu",
+    engine: opt.EngineName = "venv",
+    base: opt.Base = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the diff, write nothing.")] = (
         False
     ),
@@ -149,7 +123,7 @@ def accept(
     Examples: `paritylab accept --dry-run`, `paritylab accept --lab train`
     """
     options = Options(
-        selection=selection(lab, None, None, device),
+        selection=opt.selection(lab, None, None, device),
         settings=Settings(oracle_only=True),
         engine=engine,
         base=base,
