@@ -78,7 +78,6 @@ def _configure(settings: ClusterSettings) -> None:
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:g}s",
         "distributed.comm.timeouts.tcp": f"{host:g}s",
         "distributed.scheduler.worker-ttl": f"{2 * host:g}s",
-        "distributed.scheduler.locks.lease-timeout": "inf",
         # Errors are told in our words, once.
         "distributed.logging.distributed": "critical",
     })  # fmt: skip
@@ -112,7 +111,7 @@ def _local(workers: int, *, gpus: bool) -> LocalCluster:
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # any port: another cluster may have the usual one
         silence_logs=logging.CRITICAL,
         resources={"GPU": 1} if gpus else None,
         **_WORKER,
@@ -137,7 +136,7 @@ def _slurm(slurm: Slurm, settings: ClusterSettings) -> Any:
         log_directory=slurm.logs,
         local_directory=slurm.local_folder,
         security=_tls(settings),
-        scheduler_options={"dashboard_address": None},
+        scheduler_options={"dashboard_address": ":0"},
         silence_logs=logging.CRITICAL,
     )
     cluster.scale(jobs=slurm.jobs)

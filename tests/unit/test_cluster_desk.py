@@ -1,0 +1,187 @@
+"""cluster.desk: real Dask processes on this machine; every cell once, the same as without them."""
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clusters import locally, many_cells, options, told
+from distributed import LocalCluster
+
+from paritylab.cluster import cells as clustered
+from paritylab.cluster import schedulers
+from paritylab.cluster.cells import batch_size, open_desk, run_cells
+from paritylab.cluster.schedulers import open_scheduler
+from paritylab.cluster.settings import ClusterSettings, read
+from paritylab.errors import CatalogError, EngineError, UsageError
+from paritylab.model import CellResult
+from paritylab.runner import Settings
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    """A scheduler in this process and two Dask workers, which a nanny starts again."""
+    open_scheduler("tcp://127.0.0.1:1", ClusterSettings())  # for Dask's settings
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        silence_logs=50,
+    ) as started:
+        yield started
+
+
+def test_a_cluster_gives_the_results_of_one_machine_in_the_same_order(
+    project: Path, cluster: LocalCluster
+) -> None:
+    """Verdicts, digests, messages and versions are equal, and each cell is told once."""
+    chosen = many_cells(project, 5)
+    seen: list[CellResult] = []
+    with open_desk(cluster.scheduler_address, chosen, options(project)) as desk:
+        found = run_cells(chosen, desk, Settings(), done=seen.append)
+        assert desk.hosts == {"127.0.0.1": len(chosen)}
+    assert told(found) == told(locally(chosen))
+    assert sorted(one.cell for one in seen) == sorted(one.cell for one in found)
+    assert all(one.verdict.green and one.digest for one in found)
+
+
+def test_a_worker_that_is_killed_costs_no_cell_and_counts_none_twice(
+    project: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ran on it runs again elsewhere; what had ended is not told again."""
+    monkeypatch.setattr(clustered, "BATCH", 2)
+    chosen = many_cells(project, 8, seconds=0.15)
+    seen: list[str] = []
+
+    def done(result: CellResult) -> None:
+        seen.append(result.cell)
+        if len(seen) == 3:
+            os.kill(cluster.workers[0].process.pid, signal.SIGKILL)
+
+    with open_desk(cluster.scheduler_address, chosen, options(project)) as desk:
+        found = run_cells(chosen, desk, Settings(), done=done)
+    assert set(Counter(seen).values()) == {1}
+    assert told(found) == told(locally(chosen))
+
+
+def test_nothing_runs_on_any_host_once_the_desk_is_closed(
+    project: Path, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """Ctrl-C: tasks are cancelled, and the workers of the run end, also those in the middle."""
+    chosen = many_cells(project, 6, seconds=30.0, log=tmp_path / "log")
+
+    def press(log: Path = tmp_path / "log") -> None:
+        while not log.exists() or len(log.read_text().splitlines()) < 2:
+            pause.wait(0.05)
+        signal.raise_signal(signal.SIGINT)
+
+    pause = threading.Event()
+    with open_desk(cluster.scheduler_address, chosen, options(project)) as desk:
+        threading.Thread(target=press, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            run_cells(chosen, desk, Settings())
+    children = {pid for worker in cluster.workers.values() for pid in _below(worker.process.pid)}
+    assert not [pid for pid in children if "BOOT" in _line(pid) or "paritylab_worker" in _line(pid)]
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+def _below(pid: int) -> set[int]:
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    own = {int(child) for thread in threads for child in thread.read_text().split()}
+    return own | {pid for child in own for pid in _below(child)}
+
+
+def _line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def test_no_scheduler_is_an_error_with_what_to_type(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens: exit code 3, before anything is computed."""
+    monkeypatch.setattr(schedulers, "CONNECT_SECONDS", 0.5)
+    chosen = many_cells(project, 1)
+    with (
+        pytest.raises(EngineError, match="scheduler does not answer") as caught,
+        open_desk("tcp://127.0.0.1:9", chosen, options(project)),
+    ):
+        pass
+    assert "dask scheduler" in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+def test_a_scheduler_without_workers_is_an_error_with_what_to_type(
+    project: Path, tmp_path: Path
+) -> None:
+    """A cluster that nobody has joined is told after the patience that cluster.toml grants."""
+    file = tmp_path / "cluster.toml"
+    file.write_text("[patience]\nworkers = 0.2\n")
+    chosen = many_cells(project, 1)
+    with (
+        LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", silence_logs=50) as empty,
+        open_desk(empty.scheduler_address, chosen, options(project), file=file) as desk,
+        pytest.raises(EngineError, match=r"has no worker after 0\.2 s") as caught,
+    ):
+        run_cells(chosen, desk, Settings())
+    assert f"dask worker {empty.scheduler_address}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "local", "local:0", "local:-1", "local:9999", "scheduler:8786", "tcp://x", "k8s"]
+)
+def test_a_cluster_that_is_none_is_told_with_the_valid_forms(text: str) -> None:
+    """The message shows what may be typed."""
+    with pytest.raises(UsageError) as caught:
+        open_scheduler(text, ClusterSettings())
+    assert "tcp://scheduler:8786" in str(caught.value)
+
+
+def test_slurm_needs_its_table(tmp_path: Path) -> None:
+    """How much a job asks for is nothing that can be guessed."""
+    with pytest.raises(UsageError, match=r"\[slurm\]"):
+        open_scheduler("slurm", read(None, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "told_of"),
+    [
+        ("[slurm]\ncores = 2\n", "slurm.memory"),
+        ("[slurm]\ncores = 0\nmemory = '1GB'\n", "slurm.cores"),
+        ("[slurmm]\n", "slurmm"),
+        ("[patience]\nhost = -1\n", "patience.host"),
+        ("[security]\nca = 'ca.pem'\n", "security.cert"),
+        ("jobs = ", "TOML"),
+    ],
+)
+def test_faults_of_cluster_toml_are_told_with_their_key(
+    text: str, told_of: str, tmp_path: Path
+) -> None:
+    """A typing mistake is found before anything is submitted."""
+    file = tmp_path / "cluster.toml"
+    file.write_text(text)
+    with pytest.raises(CatalogError) as caught:
+        read(file, tmp_path)
+    assert told_of in str(caught.value)
+
+
+def test_tls_files_that_are_missing_are_told(tmp_path: Path) -> None:
+    """A wrong path is no reason to speak without encryption."""
+    file = tmp_path / "cluster.toml"
+    file.write_text("[security]\nca = 'a.pem'\ncert = 'b.pem'\nkey = 'c.pem'\n")
+    with pytest.raises(UsageError, match=r"a\.pem is no file"):
+        open_scheduler("tls://127.0.0.1:9", read(file, tmp_path)).connect()
+
+
+@pytest.mark.parametrize(
+    ("cells", "places", "size"), [(1, 8, 1), (153, 2, 16), (153, 40, 2), (10**6, 10**3, 16)]
+)
+def test_batches_leave_every_place_something_to_do(cells: int, places: int, size: int) -> None:
+    """Few cells are spread, many are sent together, and never too many for one host to lose."""
+    assert batch_size(cells, places) == size
