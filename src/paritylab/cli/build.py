@@ -84,7 +84,9 @@ def images_check(environment: opt.Environments = None, base: opt.Base = "auto") 
     with Display() as progress, explained("checking images"):
         for one in _with_device(environment, "cuda"):
             image = images.ensure(client, one, "cuda", base=base, progress=progress)
+            task = progress.add_task(f"{one.name}: loading libraries", total=None)
             scan, loads = look_into(client, image)
+            progress.update(task, total=1, completed=1)
             out.print(_library_table(one.name, scan, loads))
             for fault in cudacheck.faults(one.stacks["cuda"], scan, loads):
                 red = True

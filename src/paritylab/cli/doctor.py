@@ -16,6 +16,7 @@ from paritylab.doctor import Line, Scope, examine, healthy, leftovers
 from paritylab.errors import EXIT_ENGINE, UsageError, nearest
 from paritylab.model import DEVICES
 from paritylab.plan import ENGINES
+from paritylab.progress import Display
 
 STYLES = {"ok": "green", "missing": "bold red", "optional": "yellow"}
 
@@ -44,7 +45,8 @@ def doctor(
     if fix:
         for name in leftovers.remove(scope):
             err.print(f"removed: {name}", markup=False, highlight=False)
-    with err.status("looking"):
+    with Display() as display:
+        display.add_task("looking", total=None)
         lines = examine(scope)
     if as_json:
         print(json.dumps([_plain(line) for line in lines], indent=2))

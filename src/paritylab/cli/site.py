@@ -11,6 +11,7 @@ from typer.cli import get_docs_for_click
 
 from paritylab import catalog
 from paritylab.cli.app import app, err, out
+from paritylab.progress import Display
 
 
 @app.command()
@@ -40,9 +41,11 @@ def site(
     run = results or _newest(root)
     if run is None:
         err.print("no run in reports/: pages without verdicts; first: nox -s lab", style="yellow")
-    with TemporaryDirectory(prefix="paritylab-site-") as scratch:
+    with TemporaryDirectory(prefix="paritylab-site-") as scratch, Display() as display:
+        task = display.add_task("site", total=None, last="drawing and writing the pages")
         tree = sources or Path(scratch) / "site"
         write_tree(catalog.load(root), run, commands=reference(), folder=tree)
+        display.update(task, last="MkDocs at work")
         first = build(tree, folder)
     out.print(f"written: {first}", markup=False, highlight=False, soft_wrap=True)
     if show:
