@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -28,8 +29,17 @@ def uv_command() -> str:
 
 
 def install_command(version: str) -> str:
-    """Return what to type to get this Python version, e.g. ``uv python install 3.7``."""
-    return f"uv python install {version}"
+    """Return what to type, here and now, to get this Python version.
+
+    Such as ``uv python install 3.7``. The uv that came with the package is on nobody's PATH: it is
+    named from this folder where it is below it, and has to be installed otherwise.
+    """
+    ours = os.path.relpath(uv_command())
+    if shutil.which("uv"):
+        program = "uv"
+    else:
+        program = "pip install uv && uv" if ours.startswith(os.pardir) else shlex.quote(ours)
+    return f"{program} python install {version}"
 
 
 @functools.lru_cache

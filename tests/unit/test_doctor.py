@@ -45,7 +45,7 @@ def test_a_bare_machine_is_told_every_command(nothing_installed: None) -> None:
     assert "systemctl start docker" in lines["Docker"].fix
     assert "/nowhere/docker.sock" in lines["Docker"].found
     python = lines["Python 3.7 for tf1"]
-    assert (python.ok, python.fix) == (False, "uv python install 3.7")
+    assert (python.ok, python.fix) == (False, interpreters.install_command("3.7"))
     assert not [line for line in lines.values() if not line.ok and not line.fix]
     assert not [line.name for line in lines.values() if "cannot be looked at" in line.found]
 

@@ -53,4 +53,20 @@ def test_a_version_that_is_nowhere(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert interpreters.find("3.99") is None
-    assert interpreters.install_command("3.99") == "uv python install 3.99"
+    assert interpreters.install_command("3.99").endswith("uv python install 3.99")
+
+
+def test_the_command_that_gets_a_python_works_as_it_is_typed(tmp_path: Path, monkeypatch) -> None:
+    """On a bare machine uv is where nox put it, and on no PATH; a message names no home folder."""
+    ours = script(tmp_path / "a project/.nox/lab/bin/uv", "exit 0")
+    monkeypatch.setattr(interpreters, "uv_command", lambda: str(ours))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.chdir(tmp_path / "a project")
+    assert interpreters.install_command("3.7") == ".nox/lab/bin/uv python install 3.7"
+    monkeypatch.chdir(tmp_path)
+    assert interpreters.install_command("3.7").startswith("'a project/.nox/lab/bin/uv' python")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert interpreters.install_command("3.7") == "pip install uv && uv python install 3.7"
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert interpreters.install_command("3.7") == "uv python install 3.7"
