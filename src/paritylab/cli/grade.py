@@ -172,7 +172,10 @@ def _watching() -> Iterator[tuple[Display, Watch]]:
             shown = f"{question.student} {question.implementation}: {status}"
             display.update(task, advance=1, last=shown)
 
-        yield display, Watch(planned=lambda n: display.update(task, total=n), done=done)
+        def planned(number: int) -> None:
+            display.update(task, total=number, last="waiting for the first")
+
+        yield display, Watch(planned=planned, done=done)
 
 
 def _tell(outcome: Outcome) -> None:

@@ -36,7 +36,7 @@ def engine_and_gpus(cells: list[Cell], options: Options) -> Iterator[tuple[Engin
 def progress_over(total: int) -> Iterator[Callable[[CellResult], None]]:
     """Show how many of ``total`` cells have ended; to be called with each result."""
     with Display() as display:
-        task = display.add_task("cells", total=total, last="starting workers")
+        task = display.add_task("cells", total=total, last="waiting for the first")
 
         def done(result: CellResult) -> None:
             display.update(task, advance=1, last=f"{result.cell}: {result.verdict}")
