@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ MARKS = {
 }
 
 
+_HEADING, _EDGE = 3, 3  # letters of a heading; a line with a space on each side
+
+
 def summary(results: Sequence[CellResult]) -> RenderableType:
     """The whole terminal report: matrix, reasons for gaps, what is red, one line of totals."""
     parts: list[RenderableType] = [MatrixTable(results)]
@@ -64,7 +68,8 @@ def _is_red(result: CellResult) -> bool:
 class MatrixTable:
     """labs x (environment, implementation), each with verdict and seconds.
 
-    Where the terminal is too narrow for words a verdict is one mark, explained below.
+    Where the terminal is too narrow for words a verdict is one mark, explained below; where it is
+    too narrow for these, every environment has a table of its own.
     """
 
     def __init__(self, results: Sequence[CellResult]) -> None:
@@ -73,25 +78,32 @@ class MatrixTable:
         self.by_place = {(r.lab, r.environment, r.device, r.implementation): r for r in results}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Choose words or marks by the width at hand."""
-        words = self._table(_entry)
-        if (
-            words.__rich_measure__(console, options.update(width=10_000)).maximum
-            <= options.max_width
-        ):
+        """Choose words or marks, one table or several, by the width at hand."""
+        words = self._table(_entry, self.columns)
+        wide = options.update(width=10_000)
+        if words.__rich_measure__(console, wide).maximum <= options.max_width:
             yield words
             return
-        yield self._table(_mark)
+        groups = [self.columns]
+        if self._least(len(self.columns)) > options.max_width:
+            groups = [list(found) for _, found in groupby(self.columns, lambda one: one[:2])]
+        yield from (self._table(_mark, columns) for columns in groups)
         shown = {r.verdict for r in self.by_place.values()}
         yield Text(", ".join(f"{MARKS[v]} {v}" for v in Verdict if v in shown), style="dim")
 
-    def _table(self, entry: Callable[[CellResult | None], Text]) -> Table:
+    def _least(self, columns: int) -> int:
+        """The width at which every mark and the beginnings of the headings can be read."""
+        return max(map(len, self.rows), default=0) + _HEADING * columns + _EDGE * (columns + 1) + 1
+
+    def _table(
+        self, entry: Callable[[CellResult | None], Text], columns: Sequence[tuple[str, str, str]]
+    ) -> Table:
         table = Table(title="Parity matrix", title_justify="left")
         table.add_column("lab", style="bold", no_wrap=True)
-        for environment, device, implementation in self.columns:
+        for environment, device, implementation in columns:
             table.add_column(f"{environment}\n{device}\n{implementation}")
         for lab in self.rows:
-            cells = (self.by_place.get((lab, *column)) for column in self.columns)
+            cells = (self.by_place.get((lab, *column)) for column in columns)
             table.add_row(lab, *(entry(cell) for cell in cells))
         return table
 

@@ -1,6 +1,7 @@
 """report: tables for people, results.json for programs."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def test_a_narrow_terminal_gets_marks_and_whole_names() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "train" in shown
     assert "= identical, ~ close, - unsupported" in shown
+
+
+def test_a_phone_of_a_terminal_gets_a_table_for_each_environment() -> None:
+    """No mark is cut to an ellipsis, however many environments there are."""
+    verdicts = {"pytorch": Verdict.IDENTICAL, "tf1": Verdict.CLOSE, "tf2": Verdict.UNSUPPORTED}
+    found = [
+        replace(result(verdict, implementation, environment=f"tf{number}"), lab="image-classifier")
+        for number in range(1, 5)
+        for implementation, verdict in verdicts.items()
+    ]
+    for width, tables in ((60, 4), (100, 1)):
+        console = Console(file=StringIO(), width=width)
+        console.print(report.MatrixTable(found))
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        rows = [line.split("│")[2:-1] for line in shown.splitlines() if "image-classifier" in line]
+        assert len(rows) == tables
+        assert [mark.strip() for row in rows for mark in row] == ["=", "~", "-"] * 4
 
 
 def test_green_needs_something_that_ran() -> None:
