@@ -157,12 +157,11 @@ def grade(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure warm cells, the matrix and grading; prints ratios from this machine."""
+    """Measure every figure in one run: one table, reports/bench.json; `-- --only a,g` narrows."""
     install(session)
-    small = ("--lab", "multiply", "--lab", "train", "--lab", "evaluate")
-    session.run("paritylab", "bench", *(session.posargs or small), **PATIENCE)
-    base = [word for word in session.posargs if word in ("--base", "auto", "pull", "bootstrap")]
-    session.run("paritylab", "bench-grading", *base, **PATIENCE)
+    session.run(
+        "paritylab", "bench", "--results", f"{REPORTS}/bench.json", *session.posargs, **PATIENCE
+    )
 
 
 @nox.session(default=False)

@@ -3,6 +3,7 @@
 from paritylab.cli import (
     assign,
     audit,
+    bench,
     build,
     ci,
     cluster,
@@ -21,6 +22,7 @@ from paritylab.cli.app import run_app as main
 __all__ = [
     "assign",
     "audit",
+    "bench",
     "build",
     "ci",
     "cluster",

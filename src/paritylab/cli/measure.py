@@ -1,8 +1,7 @@
-"""Commands that measure: spread, planted faults, speed."""
+"""Commands that measure labs: their spread, planted faults."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -11,18 +10,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from paritylab import report
-from paritylab.bench import Figure
-from paritylab.bench import measure as measure_speed
 from paritylab.calibrate import Spread, measure, spreads
 from paritylab.cli import options as opt
 from paritylab.cli.app import app, err, out
 from paritylab.cli.live import engine_for, progress_over
 from paritylab.errors import EXIT_RED, EngineError
-from paritylab.hardware import cpu_model
 from paritylab.model import PROFILES, Verdict
 from paritylab.mutants import hunt, read_mutants, runs
-from paritylab.plan import Options, cells_of, facts
+from paritylab.plan import Options, cells_of
 
 MUTATION_SCORE = 0.95
 
@@ -102,55 +97,6 @@ def mutants(
     out.print(f"mutation score: {caught} of {len(outcomes)} caught ({score:.1%})", style="bold")
     if score < MUTATION_SCORE:
         raise typer.Exit(EXIT_RED)
-
-
-@app.command()
-def bench(
-    lab: opt.Labs = None,
-    environment: opt.Environments = None,
-    engine: opt.EngineName = "docker",
-    base: opt.Base = "auto",
-    repeats: Annotated[int, typer.Option(min=1, help="Repeats; medians are shown.")] = 3,
-    results: Annotated[Path | None, typer.Option("--results", help="Write JSON here.")] = None,
-) -> None:
-    """Measure warm cells against `docker run` per cell, and the matrix against its floor.
-
-    Prints ratios from this one run on this one machine; minutes, not seconds. `at most` is the
-    ratio that workers which cost nothing would reach: what the cells compute takes its time.
-
-    Example: `paritylab bench --lab train --engine venv`
-    """
-    options = Options(
-        selection=opt.selection(lab, None, environment, "cpu"), engine=engine, base=base
-    )
-    cells = cells_of(options)
-    jobs = len(os.sched_getaffinity(0))
-    with engine_for(cells, options) as opened:
-        figures = measure_speed(cells, opened, jobs=jobs, repeats=repeats, tell=err.print)
-    title = f"{engine}, {jobs} cores, {repeats} repeats, {cpu_model()}"
-    out.print(_speed_table(figures, title))
-    if results:
-        data = {"host": report.host(), "run": facts(options), "figures": figures}
-        report.write_json(results, data)
-
-
-def _speed_table(figures: list[Figure], title: str) -> Table:
-    table = Table(title=title)
-    headings = ("figure", "median", "against", "ratio", "spread", "at most", "target", "met")
-    for heading in headings:
-        table.add_column(heading)
-    for one in figures:
-        table.add_row(
-            one.name,
-            f"{one.numerator:.3f} {one.unit}",
-            f"{one.denominator:.3f} {one.unit}",
-            f"{one.ratio:.2f}x",
-            f"{one.spread:.0%}",
-            f"{one.bound:.1f}x" if one.bound else "",
-            one.target or "-",
-            "" if not one.target else "yes" if one.met else "NO",
-        )
-    return table
 
 
 def _spread_table(measured: list[Spread], title: str) -> Table:

@@ -1,21 +1,18 @@
-"""Speed as ratios from one run on one machine: warm cells against what people do otherwise.
+"""Figures (a) and (b): warm cells against what people do otherwise, the matrix against its floor.
 
 ``docker run`` per cell is a plain script in a fresh container (``plainrun``); ``--cold`` is our own
-worker, started for one cell only.
-
-Every figure is a median over repeats; times are seconds of wall time.
+worker, started for one cell only. All times are seconds of wall time.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import cast
 
+from paritylab.bench.model import Figure, Target, Tell, ratio
 from paritylab.compare import compare
 from paritylab.engines.base import Engine
 from paritylab.engines.docker import DockerEngine
@@ -27,43 +24,23 @@ from paritylab.plainrun import docker_run
 from paritylab.runner import Settings, problem_of, run_all, worker_keys
 from paritylab.wire import Session
 
-Tell = Callable[[str], None]
-TARGETS = {"docker run": 20.0}
+TARGETS = {"docker run": Target(least=20)}
+FLOOR = Target(most=1.25)
 WARM_PASSES = 10  # a warm cell is short: each repeat times this many passes over the cells
 
 
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One line of the table: a ratio, what it compares, and its target.
-
-    ``numerator`` and ``denominator`` are medians with their unit in ``unit``; ``spread`` is the
-    largest distance of a repeat's ratio from the median ratio, relative. ``bound`` is the ratio
-    that workers which cost nothing would reach: the cells' own computing is left (0: not known).
-    """
-
-    name: str
-    numerator: float
-    denominator: float
-    unit: str
-    ratio: float
-    spread: float
-    target: str
-    met: bool
-    bound: float = 0.0
-
-
-def measure(
+def warm_cells(
     cells: Sequence[Cell], engine: Engine, *, jobs: int, repeats: int, tell: Tell
 ) -> list[Figure]:
-    """Measure the supported ``cells`` lab by lab and as a whole; every cell must be green.
+    """Measure the supported ``cells`` lab by lab and as a mix; every cell must be green.
 
     A lab whose programs compute little shows what a warm worker saves; the mix also what computing
-    costs either way. Raises EngineError when a cell is red: a fast wrong answer is no figure.
+    costs either way: the note tells the ratio that workers which cost nothing would reach. Raises
+    EngineError when a cell is red: a fast wrong answer is no figure.
     """
     runnable = [cell for cell in cells if not cell.unsupported]
     labs = sorted({cell.lab.slug for cell in runnable})
     groups = {lab: [cell for cell in runnable if cell.lab.slug == lab] for lab in labs}
-    figures = []
     ways = {"--cold": _cold_seconds}
     if engine.name == "docker":
         ways["docker run"] = _plain_seconds
@@ -81,41 +58,32 @@ def measure(
             sum(by_lab[lab][i] * len(groups[lab]) for lab in labs) / len(runnable)
             for i in range(repeats)
         ]
-    for way in sorted(ways, reverse=True):
-        least = TARGETS.get(way, 0.0)
-        for lab, warm in times["warm"].items():
-            name = f"{lab}: {way} per cell against warm"
-            figure = _figure(name, times[way][lab], warm, unit="s/cell", least=least)
-            bound = figure.numerator / statistics.median(times["computing"][lab])
-            figures.append(replace(figure, bound=bound))
+    return [
+        _warm_figure(way, lab, times) for way in sorted(ways, reverse=True) for lab in times[way]
+    ]
+
+
+def _warm_figure(way: str, lab: str, times: dict[str, dict[str, list[float]]]) -> Figure:
+    bound = statistics.median(times[way][lab]) / statistics.median(times["computing"][lab])
+    return ratio(
+        "a",
+        f"{lab}: {way} per cell against warm",
+        (f"{way} s", times[way][lab]),
+        ("warm s", times["warm"][lab]),
+        target=TARGETS.get(way),
+        note=f"at most {bound:.1f}x: the cells compute",
+    )
+
+
+def whole_matrix(
+    cells: Sequence[Cell], engine: Engine, *, jobs: int, repeats: int, tell: Tell
+) -> list[Figure]:
+    """Measure the wall time of all supported ``cells`` against the least that it could be."""
+    runnable = [cell for cell in cells if not cell.unsupported]
     floor = [_floor(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
     wall = [_wall(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
-    figures.append(_figure("whole matrix against its floor", wall, floor, unit="s", most=1.4))
-    return figures
-
-
-def _figure(  # noqa: PLR0913 - one fact each
-    name: str,
-    over: Sequence[float],
-    under: Sequence[float],
-    *,
-    unit: str,
-    least: float = 0.0,
-    most: float = math.inf,
-) -> Figure:
-    top, bottom = statistics.median(over), statistics.median(under)
-    ratio = top / bottom
-    spread = max(abs(a / b - ratio) / ratio for a, b in zip(over, under, strict=True))
-    return Figure(
-        name=name,
-        numerator=top,
-        denominator=bottom,
-        unit=unit,
-        ratio=ratio,
-        spread=spread,
-        target=f">= {least:g}x" if least else f"<= {most:g}x" if most < math.inf else "",
-        met=least <= ratio <= most,
-    )
+    name = f"matrix of {len(runnable)} cells against its floor"
+    return [ratio("b", name, ("matrix s", wall), ("floor s", floor), target=FLOOR)]
 
 
 def _warm_seconds(

@@ -1,0 +1,71 @@
+"""What figure (g) runs as processes of their own; see ``growth``."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from paritylab import catalog, report
+from paritylab import results as results_file
+from paritylab.engines.here import HereEngine
+from paritylab.errors import EngineError
+from paritylab.html import write
+from paritylab.html.report import page
+from paritylab.junit import junit
+from paritylab.matrix import Selection, cells
+from paritylab.model import Cell, CellResult
+from paritylab.runner import Settings, run_all
+
+
+def scheduling(count: int) -> None:
+    """Run every cell of the project at hand; raises EngineError for a cell that is not green."""
+    jobs = len(os.sched_getaffinity(0))
+    with HereEngine() as engine:
+        found = run_all(_runnable(count), engine, Settings(), jobs=jobs)
+    red = next((one for one in found if not one.verdict.green), None)
+    if red:
+        raise EngineError(f"{red.cell}: {red.verdict}: {red.message}")
+
+
+def reporting(count: int) -> None:
+    """Write and read back the reports of a run of so many cells, made from one that ran."""
+    chosen = _runnable(count)
+    with HereEngine() as engine:
+        (one,) = run_all(chosen[:1], engine, Settings(), jobs=1)
+    found = [_as(one, cell) for cell in chosen]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        data = report.document(found, chosen, {"engine": "here"})
+        report.write_json(folder / "results.json", data)
+        (folder / "junit.xml").write_bytes(junit(found, created=data["created"]))
+        Console(file=io.StringIO(), width=200).print(report.summary(found))
+        read = results_file.read(folder / "results.json")
+        write(folder / "report.html", page(read))
+        if len(read.cells) != count:
+            raise EngineError(f"{len(read.cells)} of {count} cells came back")
+
+
+def _runnable(count: int) -> list[Cell]:
+    found = [
+        cell
+        for cell in cells(catalog.load(catalog.find_root()), Selection())
+        if not cell.unsupported
+    ]
+    if len(found) != count:
+        raise EngineError(f"the project has {len(found)} cells, not {count}")
+    return found
+
+
+def _as(result: CellResult, cell: Cell) -> CellResult:
+    return replace(
+        result,
+        cell=cell.id,
+        lab=cell.lab.slug,
+        implementation=cell.implementation,
+        environment=cell.environment.name,
+    )
