@@ -36,7 +36,7 @@ def join(words: Sequence[str], tell: Callable[[str], None]) -> None:
     Dask's workers end when their scheduler does: the next one finds its successor.
     """
     while True:
-        process = subprocess.Popen(words, start_new_session=True)  # Ctrl-C is ours to hand on
+        process = subprocess.Popen(words)
         try:
             code = process.wait()
         finally:
