@@ -51,7 +51,7 @@ def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
     Raises DiskFullError or ImageError; whatever happens, also Ctrl-C, no container and no volume
     is left.
     """
-    with _patient(client), _told_in_words(recipe.tag):
+    with patient(client), _told_in_words(recipe.tag):
         sweep(client, recipe.tag)
         try:
             container = _container(client, recipe)
@@ -193,7 +193,8 @@ def _told_in_words(tag: str) -> Iterator[None]:
 
 
 @contextmanager
-def _patient(client: DockerClient) -> Iterator[None]:
+def patient(client: DockerClient) -> Iterator[None]:
+    """Let calls take as long as gigabytes need."""
     before, client.api.timeout = client.api.timeout, PATIENCE
     try:
         yield

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 
-from paritylab import catalog
+from paritylab import bases, catalog, images
 from paritylab.cluster import kits, settings
 from paritylab.cluster.desk import DaskDesk
 from paritylab.cluster.link import Link
@@ -20,6 +20,7 @@ from paritylab.errands import Desk, Errand, Report
 from paritylab.errors import LabError, UsageError
 from paritylab.model import Cell, CellResult
 from paritylab.plan import Options
+from paritylab.progress import Display
 from paritylab.runner import Settings, concluded, failed, job_of, left_out, problem_of, wants_gpu
 
 BATCH = 16
@@ -44,13 +45,28 @@ def open_desk(
     runs = {cell.environment.name: cell.environment for cell in cells if not cell.unsupported}
     manifest = Manifest(
         run=secrets.token_hex(8), engine=options.engine, base=options.base, use=use,
-        cold=options.settings.cold, kit=kits.pack(runs.values()), images=chosen.images.model_dump(),
+        cold=options.settings.cold, kit=kits.pack(runs.values()),
+        tags=_tags(cells, options), images=chosen.images.model_dump(),
     )  # fmt: skip
     gpus = any(wants_gpu(cell, options.settings) for cell in cells)
     with ExitStack() as stack:
         scheduler = stack.enter_context(open_scheduler(cluster, chosen, gpus=gpus))
         link = Link(scheduler, manifest, chosen.patience)
         yield stack.enter_context(DaskDesk(link))
+
+
+def _tags(cells: Sequence[Cell], options: Options) -> dict[str, str]:
+    """The names of the images that the cells need; what cannot be told here, hosts find out."""
+    if options.engine != "docker":
+        return {}
+    found = {}
+    stacks = {(c.environment.name, c.device): c.environment for c in cells if not c.unsupported}
+    with Display() as progress:
+        for (name, device), environment in stacks.items():
+            with suppress(LabError):
+                base = bases.identify(environment, device, mode=options.base, progress=progress)
+                found[f"{name}-{device}"] = images.tag(environment, device, base)
+    return found
 
 
 def run_cells(

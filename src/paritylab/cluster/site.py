@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from queue import Empty, SimpleQueue
 
-from paritylab.audit.engines import open_audit_engine
+from paritylab.audit.engines import AuditDockerEngine, open_audit_engine
 from paritylab.cluster import kits, messages
+from paritylab.cluster.imagesource import image_source
 from paritylab.engines.base import Engine
+from paritylab.engines.docker import DockerEngine
 from paritylab.errands import Errand, Report
 from paritylab.errors import EngineError, LabError, WorkerError
 from paritylab.fleet import LocalFleet
@@ -20,6 +22,7 @@ from paritylab.gpupool import GpuPool
 from paritylab.hardware import cpu_class
 from paritylab.model import Environment
 from paritylab.plan import Options, open_engine
+from paritylab.progress import Display
 from paritylab.runner import Executed, Runner, Settings
 from paritylab.stacks import WorkerKey
 
@@ -36,7 +39,8 @@ class Manifest:
     """What every site of a run is told; plain data.
 
     ``use`` is ``cells`` or ``audit`` (its engines can make an audit's variations); ``kit`` holds
-    the project's files, see ``kits``; ``images`` says where images come from (settings.Images).
+    the project's files, see ``kits``; ``tags`` names the images
+    that environments need (``tf2-cpu``), ``images`` says where they are (settings.Images).
     """
 
     run: str
@@ -45,6 +49,7 @@ class Manifest:
     cold: bool
     kit: Mapping[str, str]
     use: str = "cells"
+    tags: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str | None] = field(default_factory=dict)
     idle: float = IDLE_SECONDS
     protocol: int = messages.PROTOCOL
@@ -171,8 +176,7 @@ class _Shop:
     def __init__(self, manifest: Manifest, *, host: str, most: int) -> None:
         self._host, self._most = host, most
         self._folder = kits.unpack(manifest.kit)
-        options = Options(engine=manifest.engine, base=manifest.base)
-        self.engine = (open_audit_engine if manifest.use == "audit" else open_engine)(options)
+        self.engine = _engine(manifest)
         self._settings = Settings(cold=manifest.cold)
         self._environments: dict[str, Environment] = {}
         self._benches: dict[str, _Bench] = {}  # the last used ones last
@@ -252,3 +256,12 @@ class _Shop:
         self.engine.close()  # what runs fails at once
         for bench in benches:
             bench.close()
+
+
+def _engine(manifest: Manifest) -> Engine:
+    options = Options(engine=manifest.engine, base=manifest.base)
+    if manifest.engine != "docker":
+        return (open_audit_engine if manifest.use == "audit" else open_engine)(options)
+    source = image_source(manifest.tags, manifest.images, base=manifest.base)
+    kind = AuditDockerEngine if manifest.use == "audit" else DockerEngine
+    return kind(manifest.base, Display(), image=source)
