@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,8 @@ def load(client: DockerClient, file: Path, progress: Progress) -> Packed | None:
         except APIError as fault:
             raise _broken(file, str(fault.explanation or fault)) from fault
         if digest.hexdigest() != told.sha256 or not present(client, told.image_id):
+            with suppress(ImageNotFound):  # it came in under a name that is not its own
+                client.images.remove(told.tag, force=True)
             raise _broken(file, "its content is not what was exported")
         _tag(client, told)
     return told
