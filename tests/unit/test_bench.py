@@ -1,0 +1,179 @@
+"""bench: figures say what was measured, keep every sample, and call a growing cost by its name."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import FIXTURES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paritylab import catalog, report
+from paritylab.accept import accept
+from paritylab.bench import growth, memory, scaling, suite
+from paritylab.bench.growth import Cost
+from paritylab.bench.model import Figure, Target, ratio
+from paritylab.bench.project import write_project
+from paritylab.bench.suite import LETTERS, Request
+from paritylab.engines.here import HereEngine
+from paritylab.errors import EngineError, UsageError
+from paritylab.matrix import Selection, cells
+
+SAMPLES = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=9)
+
+
+@given(SAMPLES, SAMPLES)
+def test_a_ratio_is_taken_repeat_by_repeat(over: list[float], under: list[float]) -> None:
+    """The two sides of a repeat were measured one after the other: their noise goes together."""
+    size = min(len(over), len(under))
+    figure = ratio("a", "x", ("top s", over[:size]), ("bottom s", under[:size]))
+    assert figure.samples == tuple(a / b for a, b in zip(over, under, strict=False))
+    assert min(figure.samples) <= figure.median <= max(figure.samples)
+    told = json.loads(json.dumps(figure.document()))
+    assert told["samples"] == list(figure.samples)
+    assert told["parts"] == {"top s": over[:size], "bottom s": under[:size]}
+
+
+@pytest.mark.parametrize(
+    ("target", "good", "bad", "said"),
+    [
+        (Target(least=20), 20.0, 19.999, ">= 20"),
+        (Target(most=1.25), 1.25, 1.2501, "<= 1.25"),
+        (Target(below=1), 0.999, 1.0, "< 1"),
+        (Target(least=0.5, most=2), 2.0, 0.4, ">= 0.5 and <= 2"),
+    ],
+)
+def test_a_target_is_met_or_not(target: Target, good: float, bad: float, said: str) -> None:
+    """The table's yes and NO; without a target there is neither."""
+    assert target.met(good)
+    assert not target.met(bad)
+    assert str(target) == said
+    figure = Figure(letter="a", name="x", unit="s", samples=(0.1, bad, bad), target=target)
+    assert figure.met is False
+    assert Figure(letter="a", name="x", unit="s", samples=(1.0,)).met is None
+
+
+def costs(seconds: dict[int, float], peak: dict[int, float]) -> dict[int, list[Cost]]:
+    """Two equal repeats of every size."""
+    return {n: [Cost(seconds=seconds[n], peak=peak[n])] * 2 for n in seconds}
+
+
+@pytest.mark.parametrize(
+    ("exponent", "flat", "times"), [(1.0, True, 1.0), (1.5, False, 3.1), (2.0, False, 10.0)]
+)
+def test_what_grows_faster_than_the_matrix_is_not_flat(
+    exponent: float, flat: bool, times: float
+) -> None:
+    """A quadratic cost is found, however large the part that is the same for all sizes."""
+    found = costs(
+        {n: 5.0 + 1e-4 * n**exponent for n in growth.SIZES}, dict.fromkeys(growth.SIZES, 90.0)
+    )
+    time_per_cell, memory_growth = growth._figures("collection", found)
+    assert time_per_cell.met is flat
+    assert time_per_cell.median == pytest.approx(times, rel=0.05)
+    assert memory_growth.median == 1.0
+    assert memory_growth.met is True
+
+
+def test_memory_that_grows_with_the_cells_is_told_per_cell() -> None:
+    """2 KiB a cell on top of 90 MiB: the largest matrix takes 22% more, which is too much."""
+    peak = {n: 90.0 + 2 * n / 1024 for n in growth.SIZES}
+    figure = growth._figures("reporting", costs({n: n / 1000 for n in growth.SIZES}, peak))[1]
+    assert figure.median == pytest.approx(1.217, abs=0.001)
+    assert figure.met is False
+    assert figure.parts["KiB per cell"] == pytest.approx((2.0, 2.0))
+
+
+def test_made_projects_are_valid_and_their_stages_run(tmp_path: Path) -> None:
+    """What (g) measures is the real thing: a catalog without faults, cells that are green."""
+    project = write_project(tmp_path / "made", 20)
+    loaded = catalog.load(project)
+    runs = [cell for cell in cells(loaded, Selection()) if not cell.unsupported]
+    assert len(runs) == 20
+    for stage in ("collection", "reporting"):
+        cost = growth._measured(stage, 20, project)
+        assert 0 < cost.seconds < 60
+        assert 10 < cost.peak < 2000
+    with pytest.raises(EngineError, match="20 cells, not 30"):
+        growth._measured("reporting", 30, project)
+
+
+def test_efficiency_compares_one_core_with_as_many_as_there_are_processes_for() -> None:
+    """Four processes on two cores can be twice as fast, not four times."""
+    times = {1: [40.0, 40.0], 4: [20.0, 25.0]}
+    figure = scaling._efficiency("4 processes", 4, 2, times, Target(least=0.9))
+    assert figure.samples == (1.0, 0.8)
+
+
+def test_a_run_with_one_process_is_held_on_one_core() -> None:
+    """Otherwise its workers would use the second core, and scaling look worse than it is."""
+    count = "import os; print(len(os.sched_getaffinity(0)))"
+    done = scaling._on(1, [sys.executable, "-c", count], Path.cwd())
+    assert done.stdout.strip() == "1"
+
+
+def test_memory_is_that_of_a_process_and_all_below_it() -> None:
+    """A worker's forks count, shared pages once."""
+    script = (
+        "import os, time\nheld = b'x' * (64 << 20)\npid = os.fork()\n"
+        "print(flush=True)\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stdout.readline()
+        assert child.stdout.readline()
+        tree = memory._with_descendants(child.pid)
+        held = sum(memory._pss(pid) for pid in tree) / 1024
+        for pid in reversed(tree):
+            os.kill(pid, 9)
+    assert len(tree) == 2
+    assert 64 <= held < 110
+    assert memory._pss(child.pid) == 0.0
+
+
+def test_a_workers_memory_is_measured_on_a_real_one(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peak with one cell, and what further ones add; a red cell has no figure."""
+    (tmp_path / "torch.py").write_text((FIXTURES / "stand_in/torch.py").read_text())
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(memory, "PASSES", 2)
+    lab = catalog.load(project).labs["double"]
+    accept(lab, [], []).write()
+    (cell,) = [
+        cell
+        for cell in cells(catalog.load(project), Selection(implementations=("pytorch",)))
+        if not cell.unsupported
+    ]
+    alone, more = memory.memory([cell], HereEngine, repeats=1, tell=print)
+    assert 5 < alone.median < 500
+    assert -20 < more.median < 100
+    source = project / "labs/double/pytorch.py"
+    source.write_text(source.read_text().replace("+", "-"))
+    with pytest.raises(EngineError, match="double"):
+        memory.memory([cell], HereEngine, repeats=1, tell=print)
+
+
+def test_unknown_figures_are_refused_with_what_there_is() -> None:
+    """A typo costs no hour."""
+    with pytest.raises(UsageError, match="unknown figure `z`") as fault:
+        suite.measure(Request(only=("a", "z")), print)
+    assert all(what in str(fault.value) for what in LETTERS.values())
+
+
+def test_the_document_of_a_run_tells_machine_commit_and_every_sample(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A figure without its machine and its commit is a rumour."""
+    monkeypatch.setenv("PARITYLAB_ROOT", str(project))
+    figure = Figure(letter="g", name="x", unit="s", samples=(1.0, 3.0, 2.0), raw={"y": (1.0,)})
+    report.write_json(tmp_path / "b.json", suite.document([figure], Request(only=("g",))))
+    told = json.loads((tmp_path / "b.json").read_text())
+    assert told["figures"][0]["samples"] == [1.0, 3.0, 2.0]
+    assert told["figures"][0]["median"] == 2.0
+    assert set(told["project"]) == {"commit", "dirty", "changes"}
+    assert told["host"]["cores"] >= 1
+    assert told["repeats"] == 5
