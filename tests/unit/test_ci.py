@@ -15,6 +15,7 @@ import pytest
 import yaml
 from conftest import FIXTURES, PROJECT
 from synthetic import cell
+from test_cli_help import EVERY
 
 from paritylab import catalog, ci
 from paritylab.accept import accept
@@ -99,6 +100,21 @@ def check_schema(schema: str, path: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["github.yml", "gitlab-ci.yml", "gitlab-labs.yml"])
+def test_every_command_in_an_example_has_the_options_it_is_given(name: str) -> None:
+    """Also in the steps that need an engine, and so are not run here."""
+    text = (EXAMPLES / name).read_text().replace("\n", " ")
+    found = re.findall(
+        r"\bparitylab ((?:images )?(?:matrix|merge|report|export|load)\b[^|;)&]*)", text
+    )
+    assert found
+    for line in found:
+        words = line.split(" - ")[0].split()
+        led = next(known for known in EVERY if tuple(words[: len(known)]) == known)
+        options = {one for given in EVERY[led].params for one in given.opts}
+        assert {word for word in words if word.startswith("--")} <= options, line
 
 
 def test_github_example_runs_the_generated_matrix_and_merges_it(course: Path) -> None:
