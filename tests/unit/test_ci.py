@@ -105,16 +105,27 @@ def check_schema(schema: str, path: Path) -> None:
 @pytest.mark.parametrize("name", ["github.yml", "gitlab-ci.yml", "gitlab-labs.yml"])
 def test_every_command_in_an_example_has_the_options_it_is_given(name: str) -> None:
     """Also in the steps that need an engine, and so are not run here."""
-    text = (EXAMPLES / name).read_text().replace("\n", " ")
-    found = re.findall(
-        r"\bparitylab ((?:images )?(?:matrix|merge|report|export|load)\b[^|;)&]*)", text
-    )
+    found = [
+        words.split()
+        for script in texts(example(name))
+        for words in re.findall(r"\bparitylab ([a-z][^|;)&]*)", script)
+    ]
     assert found
-    for line in found:
-        words = line.split(" - ")[0].split()
+    for words in found:
         led = next(known for known in EVERY if tuple(words[: len(known)]) == known)
         options = {one for given in EVERY[led].params for one in given.opts}
-        assert {word for word in words if word.startswith("--")} <= options, line
+        assert {word for word in words if word.startswith("--")} <= options, words
+
+
+def texts(node: Any) -> Iterator[str]:
+    """Every string below a node of YAML."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        yield from texts(list(node.values()))
+    elif isinstance(node, list):
+        for one in node:
+            yield from texts(one)
 
 
 def test_github_example_runs_the_generated_matrix_and_merges_it(course: Path) -> None:
