@@ -111,6 +111,9 @@ def program(
         # Nobody reads on, and a full pipe would stop it for ever.
         threading.Thread(target=process.stderr.read, daemon=True).start()
         yield process
+        process.terminate()  # it has time to end what it runs
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
     finally:
         kill(process)
 

@@ -77,7 +77,7 @@ def _configure(settings: ClusterSettings) -> None:
     dask.config.set({
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:g}s",
         "distributed.comm.timeouts.tcp": f"{host:g}s",
-        "distributed.scheduler.worker-ttl": f"{2 * host:g}s",
+        "distributed.scheduler.worker-ttl": f"{host:g}s",
         # Errors are told in our words, once.
         "distributed.logging.distributed": "critical",
     })  # fmt: skip

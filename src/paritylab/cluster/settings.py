@@ -50,14 +50,14 @@ class Security(Strict):
 
 
 class Patience(Strict):
-    """``[patience]``: seconds to wait for a first worker, for a scheduler that went away, and
+    """``[patience]``: seconds to wait for a worker, and for a scheduler that went away.
 
-    until a host that says nothing is given up.
+    A ``host`` that says nothing for so long is given up; TCP's own probes need 11 s.
     """
 
     workers: _Seconds = 60.0
     scheduler: _Seconds = 120.0
-    host: _Seconds = 30.0
+    host: Annotated[float, Field(ge=11, le=86_400)] = 30.0
 
 
 class Images(Strict):
