@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from paritylab.durations import Durations
 from paritylab.errors import UsageError
 from paritylab.model import Cell
 
+_TRIES = 12
+"""Halvings: the length is found to a thousandth or so."""
 _WRITTEN = re.compile(r"([1-9][0-9]{0,4})/([1-9][0-9]{0,4})", re.ASCII)
 
 
@@ -56,13 +59,17 @@ class _Part:
 
     def with_(self, cell: Cell, seconds: float, setup: float) -> float:
         """Return the seconds that it would take with one more cell."""
-        new = (cell.environment.name, cell.device) not in self.stacks
+        new = _stack(cell) not in self.stacks
         return self.seconds + seconds + (setup if new else 0.0)
 
     def add(self, cell: Cell, seconds: float, setup: float) -> None:
         self.seconds = self.with_(cell, seconds, setup)
-        self.stacks.add((cell.environment.name, cell.device))
+        self.stacks.add(_stack(cell))
         self.cells.append(cell)
+
+
+def _stack(cell: Cell) -> tuple[str, str]:
+    return cell.environment.name, cell.device
 
 
 def parse(text: str) -> tuple[int, int]:
@@ -81,11 +88,13 @@ def parse(text: str) -> tuple[int, int]:
 def split(cells: Sequence[Cell], count: int, durations: Durations) -> tuple[Shard, ...]:
     """Return ``count`` shards that hold every cell once, and take about equally long.
 
-    The longest cell first, each to the shard that it makes the least long; an environment that
-    the shard does not have yet costs its setup, so that not every job fetches every image. Where
-    setup costs nothing this is the rule LPT: at most 4/3 of the best split's longest shard
-    (R. L. Graham, Bounds on multiprocessing timing anomalies, 1969). Cells that cannot run go
-    where the fewest are. Same cells, count and durations, same shards.
+    An environment costs every shard that has one of its cells its setup, so that not every job
+    fetches every image. The better of two rules is taken: LPT (the longest cell first, each to the
+    shard that it makes the least long), which without setup gives at most 4/3 of the best split's
+    longest shard (R. L. Graham, Bounds on multiprocessing timing anomalies, 1969), and MULTIFIT
+    (first fit into shards of a length that is halved down; E. G. Coffman, M. R. Garey and
+    D. S. Johnson, An application of bin-packing to multiprocessor scheduling, 1978), environment
+    by environment. Same cells, count and durations, same shards.
 
     Raises UsageError when fewer cells run than there are shards.
     """
@@ -117,14 +126,73 @@ def split(cells: Sequence[Cell], count: int, durations: Durations) -> tuple[Shar
 
 
 def _filled(runs: Sequence[Cell], count: int, durations: Durations) -> list[_Part]:
-    seconds, setup = durations.of(runs), durations.setup
-    longest_first = sorted(runs, key=lambda cell: (-seconds[cell.id], cell.id))
-    parts = [_Part() for _ in range(count)]
-    for number, cell in enumerate(longest_first):
-        empty = [part for part in parts if not part.cells]
-        # Setup may make sharing look cheap to the end; an empty job would run nothing and be red.
-        choice = empty if len(runs) - number <= len(empty) else parts
-        took = seconds[cell.id]
-        best = min(choice, key=lambda part: part.with_(cell, took, setup))
-        best.add(cell, took, setup)
-    return parts
+    """The better of two ways to fill the shards: LPT is blind for setup that is still to come."""
+    load = _Load(seconds=durations.of(runs), setup=durations.setup)
+    spread = load.spread(runs, count)
+    return min(spread, load.fitted(runs, spread), key=_longest)
+
+
+def _longest(parts: Sequence[_Part]) -> float:
+    return max(part.seconds for part in parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Load:
+    """What cells weigh, by id, and what an environment costs a shard."""
+
+    seconds: Mapping[str, float]
+    setup: float
+
+    def spread(self, runs: Sequence[Cell], count: int) -> list[_Part]:
+        """LPT: the longest cell first, each to the shard that it makes the least long."""
+        parts = [_Part() for _ in range(count)]
+        for number, cell in enumerate(sorted(runs, key=self._longest_first)):
+            empty = [part for part in parts if not part.cells]
+            # Setup may make sharing look cheap to the end; an empty job would be red.
+            choice = empty if len(runs) - number <= len(empty) else parts
+            took = self.seconds[cell.id]
+            best = min(choice, key=lambda part: part.with_(cell, took, self.setup))
+            best.add(cell, took, self.setup)
+        return parts
+
+    def fitted(self, runs: Sequence[Cell], known: list[_Part]) -> list[_Part]:
+        """MULTIFIT, an environment after the other: the least length that all cells fit into.
+
+        ``known`` is a split whose length is to be beaten; returned where it is not.
+        """
+        totals: dict[tuple[str, str], float] = defaultdict(float)
+        for cell in runs:
+            totals[_stack(cell)] += self.seconds[cell.id]
+        ordered = sorted(
+            runs,
+            key=lambda cell: (-totals[_stack(cell)], _stack(cell), self._longest_first(cell)),
+        )
+        low, high, best = 0.0, _longest(known), known
+        for _ in range(_TRIES):
+            middle = (low + high) / 2
+            found = self._packed(ordered, len(known), middle)
+            if found is None:
+                low = middle
+            else:
+                high, best = middle, found
+        return best
+
+    def _packed(self, ordered: Sequence[Cell], count: int, length: float) -> list[_Part] | None:
+        """First fit into shards of a length, its own environment's first; None if they are few."""
+        parts = [_Part() for _ in range(count)]
+        for number, cell in enumerate(ordered):
+            took, stack = self.seconds[cell.id], _stack(cell)
+            empty = [part for part in parts if not part.cells]
+            if len(ordered) - number <= len(empty):
+                choice = empty
+            else:
+                choice = sorted(parts, key=lambda part: stack not in part.stacks)
+            fits = (p for p in choice if p.with_(cell, took, self.setup) <= length)
+            part = next(fits, None)
+            if part is None:
+                return None
+            part.add(cell, took, self.setup)
+        return parts
+
+    def _longest_first(self, cell: Cell) -> tuple[float, str]:
+        return -self.seconds[cell.id], cell.id

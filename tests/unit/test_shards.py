@@ -1,16 +1,19 @@
 """shards, durations: every cell in one part, parts that take equally long, the same every time."""
 
+import time
 from itertools import product
 from pathlib import Path
 
 import pytest
+from conftest import PROJECT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import cell, result
 
-from paritylab import durations
+from paritylab import catalog, durations, matrix
 from paritylab.durations import Durations, Timing
 from paritylab.errors import UsageError
+from paritylab.matrix import Selection
 from paritylab.model import IMPLEMENTATIONS, Cell, Verdict
 from paritylab.shards import parse, split
 
@@ -74,6 +77,26 @@ def test_an_environment_stays_together_while_its_setup_costs_more_than_it_saves(
     more = split(EVERY, 9, timed(EVERY, [30.0] * len(EVERY), setup=60.0))
     assert max(len(s.environments) for s in more) == 1
     assert max(s.seconds for s in more) == 60 + 6 * 30
+
+
+def test_long_cells_of_one_environment_do_not_take_every_job() -> None:
+    """The longest cells are often of one environment; the others still get jobs of their own."""
+    seconds = [{"env-a": 5.0, "env-b": 1.0, "env-c": 0.9}[c.environment.name] for c in EVERY]
+    found = split(EVERY, 3, timed(EVERY, seconds, setup=200.0))
+    assert sorted(s.environments for s in found) == [("env-a",), ("env-b",), ("env-c",)]
+    committed = durations.read(PROJECT / "labs" / durations.FILE)
+    cells = matrix.cells(catalog.load(PROJECT), Selection())
+    real = split(cells, 3, committed)
+    assert [len(shard.environments) for shard in real] == [1, 1, 1]
+
+
+def test_a_split_of_ten_thousand_cells_takes_seconds() -> None:
+    """Every job of a CI run computes it."""
+    cells = [cell(f"lab{n}", "tf1", f"env-{n % 7}") for n in range(10_000)]
+    begun = time.process_time()
+    found = split(cells, 20, timed(cells, [n % 13 + 1.0 for n in range(10_000)], setup=60.0))
+    assert time.process_time() - begun < 20
+    assert max(s.seconds for s in found) < 1.1 * min(s.seconds for s in found)
 
 
 def test_a_split_is_told_apart_by_its_cells_count_and_durations() -> None:
