@@ -5,25 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from paritylab.errors import EngineError, HungUpError, LabError
+from paritylab.errands import Desk, Errand
+from paritylab.errors import EngineError, LabError
 from paritylab.grade import score, seeds
+from paritylab.grade.asking import Reply, replies
 from paritylab.grade.constructs import inspect
 from paritylab.grade.gradebook import gradebook
-from paritylab.grade.lanes import Lane, Lanes, Trouble
+from paritylab.grade.lanes import Lanes
 from paritylab.grade.model import Grade, Submission
 from paritylab.grade.plan import PROFILE, Plan
 from paritylab.grade.questions import Questions
 from paritylab.grade.trial import Trial, packed, source_digest, unit_of
 from paritylab.journal import Journal
 from paritylab.wire import Job, JobResult
-from paritylab.worker import MalformedError
-
-ATTEMPTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +80,19 @@ def grade(
     return gradebook(submissions, plan, journal, troubles=grader.troubles)
 
 
+def grade_at(
+    submissions: Sequence[Submission],
+    plan: Plan,
+    journal: Journal,
+    desk: Desk,
+    watch: Watch | None = None,
+) -> list[Grade]:
+    """The same on the hosts of a cluster; marks are given here, and the journal is here."""
+    grader = _Grader(plan, journal, watch or Watch())
+    grader.run_at(submissions, desk)
+    return gradebook(submissions, plan, journal, troubles=grader.troubles)
+
+
 class _Grader:
     def __init__(self, plan: Plan, journal: Journal, watch: Watch) -> None:
         self.plan, self.journal, self.watch = plan, journal, watch
@@ -89,13 +101,9 @@ class _Grader:
         self._stopping = threading.Event()
 
     def run(self, submissions: Sequence[Submission], lanes: Callable[[int], Lanes]) -> None:
-        done = self.journal.done()
-        todo = [found for one in submissions if (found := self._undone(one, done))]
-        self.watch.planned(sum(len(found) for found in todo))
+        todo = self._todo(submissions)
         if not todo:
             return
-        for seed in self.plan.seeds:
-            self.asked.inputs(seed)  # a scenario at fault is told before anything is started
         with lanes(len(todo)) as supply, ThreadPoolExecutor(self.plan.jobs) as pool:
             try:
                 list(pool.map(lambda found: self._submission(found, supply), todo))
@@ -104,6 +112,15 @@ class _Grader:
                 pool.shutdown(wait=False, cancel_futures=True)
                 supply.close()  # what runs fails at once, so that the threads end
                 raise
+
+    def _todo(self, submissions: Sequence[Submission]) -> list[list[Question]]:
+        """What is to be run, by submission; a scenario at fault is told before anything is."""
+        done = self.journal.done()
+        todo = [found for one in submissions if (found := self._undone(one, done))]
+        self.watch.planned(sum(len(found) for found in todo))
+        for seed in self.plan.seeds if todo else ():
+            self.asked.inputs(seed)
+        return todo
 
     def _undone(
         self, submission: Submission, done: Mapping[str, Mapping[str, Any]]
@@ -115,14 +132,40 @@ class _Grader:
             if done.get(question.unit, {}).get("source") != source_digest(question.source)
         ]
 
+    def run_at(self, submissions: Sequence[Submission], desk: Desk) -> None:
+        """The same on a desk's hosts: each submission in a sandbox on one of them."""
+        todo = self._todo(submissions)
+        asked: dict[str, Question] = {}
+
+        def batches() -> Iterator[list[Errand]]:
+            for found in todo:
+                errands = []
+                for question in found:
+                    # No more than a number: student and seed are no business of a host.
+                    name = str(len(asked))
+                    asked[name] = question
+                    key = self.plan.worker_key(question.implementation)
+                    errands.append(Errand(id=name, key=key, job=self._job(question)))
+                yield errands
+
+        for report in desk.reports(batches()):
+            question, answer = asked.pop(report.id), report.answer
+            if isinstance(answer, JobResult):
+                reply = Reply(answer=answer, wall=report.seconds, trouble=report.trouble)
+                self._keep(question, reply)
+                continue
+            fault = answer if isinstance(answer, LabError) else EngineError(answer.reason)
+            self.troubles[question.unit] = str(fault)
+            self.watch.done(question, fault)
+
     def _submission(self, todo: Sequence[Question], lanes: Lanes) -> None:
         """Run one submission's trials in a lane of its own."""
         left = list(todo)
+        jobs = ((self.plan.worker_key(q.implementation), self._job(q)) for q in todo)
         try:
-            with ExitStack() as stack:
-                lane = stack.enter_context(lanes.borrow())
-                while left:
-                    lane = self._trial(left[0], lane, lanes, stack)
+            with closing(replies(jobs, lanes, self._stopping.is_set)) as answers:
+                for reply in answers:
+                    self._keep(left[0], reply)
                     left.pop(0)
         except EngineError as fault:
             if self._stopping.is_set():
@@ -131,33 +174,14 @@ class _Grader:
                 self.troubles[question.unit] = str(fault)
                 self.watch.done(question, fault)
 
-    def _trial(self, question: Question, lane: Lane, lanes: Lanes, stack: ExitStack) -> Lane:
-        """Run, mark and record one trial; return the lane for the next one.
-
-        Without an answer it is run once more, alone in a fresh container. If that brings down its
-        worker too, while a third container starts well, the submission is to blame.
-        """
-        troubles: list[Trouble] = []
-        while True:
-            answer = lane.run(self.plan.worker_key(question.implementation), self._job(question))
-            wall = lane.waited
-            if isinstance(answer, JobResult):
-                break
-            if self._stopping.is_set():
-                raise answer.fault
-            troubles.append(answer)
-            lane.close()  # whatever still runs in it takes the machine from the others
-            lane = stack.enter_context(lanes.fresh())
-            if len(troubles) == ATTEMPTS:
-                answer = _blamed(troubles)
-                break
-        trial = self._marked(question, answer, wall=wall)
-        if troubles:
-            note = f"{question.implementation}: its worker gave no answer: {troubles[0].fault.what}"
+    def _keep(self, question: Question, reply: Reply) -> None:
+        """Mark and record a trial."""
+        trial = self._marked(question, reply.answer, wall=reply.wall)
+        if reply.trouble:
+            note = f"{question.implementation}: its worker gave no answer: {reply.trouble}"
             trial = replace(trial, suspicious=(*trial.suspicious, note))
         self.journal.record(question.unit, packed(trial))
         self.watch.done(question, trial)
-        return lane
 
     def _job(self, question: Question) -> Job:
         return Job(
@@ -187,19 +211,6 @@ class _Grader:
             stderr=answer.stderr,
             suspicious=_suspicious(question, answer),
         )
-
-
-def _blamed(troubles: Sequence[Trouble]) -> JobResult:
-    """The answer in place of one that never came; raises the fault that is not the job's doing."""
-    for trouble in troubles:
-        lost = isinstance(trouble.fault, HungUpError) or isinstance(
-            trouble.fault.__cause__, TimeoutError | MalformedError
-        )
-        if not (trouble.taken and lost):
-            raise trouble.fault
-    late = all(isinstance(trouble.fault.__cause__, TimeoutError) for trouble in troubles)
-    cause = f"it brought down its worker {ATTEMPTS} times, the second time alone in its container"
-    return JobResult(status="timeout" if late else "killed", cause=cause)
 
 
 def _suspicious(question: Question, answer: JobResult) -> tuple[str, ...]:
