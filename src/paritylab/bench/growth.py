@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from paritylab.bench.model import Figure, Target, Tell
-from paritylab.bench.project import write_project
+from paritylab.bench.project import IMPLEMENTATIONS, write_project
 from paritylab.errors import EngineError
 from paritylab.shipped import shipped
 
@@ -62,6 +62,7 @@ def _measured(stage: str, count: int, project: Path) -> Cost:
     if stage == "collection":
         tests = str(shipped("tests/labs"))
         command = [*python, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", tests]
+        command += [f"--implementation={name}" for name in IMPLEMENTATIONS]
     return timed(command, project)
 
 

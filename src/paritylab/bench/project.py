@@ -13,6 +13,8 @@ from paritylab import catalog
 from paritylab.accept import accept
 
 CELLS_PER_LAB = 10
+IMPLEMENTATIONS = ("pytorch", "tf2")
+"""Those that run; to be named in every selection, for a catalog knows of a third."""
 _ENVIRONMENTS = 5
 _LAB = """\
 title = "Double three numbers"

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from paritylab import catalog, report
 from paritylab import results as results_file
+from paritylab.bench.project import IMPLEMENTATIONS
 from paritylab.engines.here import HereEngine
 from paritylab.errors import EngineError
 from paritylab.html import write
@@ -37,25 +38,25 @@ def reporting(count: int) -> None:
     chosen = _runnable(count)
     with HereEngine() as engine:
         (one,) = run_all(chosen[:1], engine, Settings(), jobs=1)
-    found = [_as(one, cell) for cell in chosen]
     with TemporaryDirectory() as name:
         folder = Path(name)
-        data = report.document(found, chosen, {"engine": "here"})
-        report.write_json(folder / "results.json", data)
-        (folder / "junit.xml").write_bytes(junit(found, created=data["created"]))
-        Console(file=io.StringIO(), width=200).print(report.summary(found))
+        _written([_as(one, cell) for cell in chosen], chosen, folder)
         read = results_file.read(folder / "results.json")
         write(folder / "report.html", page(read))
         if len(read.cells) != count:
             raise EngineError(f"{len(read.cells)} of {count} cells came back")
 
 
+def _written(found: list[CellResult], chosen: list[Cell], folder: Path) -> None:
+    """What the end of a run writes; gone from memory when `paritylab report` reads it."""
+    data = report.document(found, chosen, {"engine": "here"})
+    report.write_json(folder / "results.json", data)
+    (folder / "junit.xml").write_bytes(junit(found, created=data["created"]))
+    Console(file=io.StringIO(), width=200).print(report.summary(found))
+
+
 def _runnable(count: int) -> list[Cell]:
-    found = [
-        cell
-        for cell in cells(catalog.load(catalog.find_root()), Selection())
-        if not cell.unsupported
-    ]
+    found = cells(catalog.load(catalog.find_root()), Selection(implementations=IMPLEMENTATIONS))
     if len(found) != count:
         raise EngineError(f"the project has {len(found)} cells, not {count}")
     return found
