@@ -46,7 +46,14 @@ class Report:
 
 
 class Desk(Protocol):
-    """Hands errands out to many machines."""
+    """Hands errands out to many machines.
+
+    ``images`` tells, per environment and device, the ids of the images that were used; ``hosts``
+    how many errands each host has answered.
+    """
+
+    images: dict[str, str]
+    hosts: dict[str, int]
 
     @property
     def places(self) -> int:

@@ -33,12 +33,9 @@ def judge(  # noqa: PLR0913 - what answered, what is right, and where it ran
     ``cpu`` is the class of the CPU that it ran on, if that was not this machine's.
     """
     seen = replace(
-        blank,
-        worker_seconds=answer.seconds,
-        peak_memory_mb=answer.peak_memory_mb,
-        stdout=answer.stdout,
-        stderr=answer.stderr,
-    )
+        blank, worker_seconds=answer.seconds, peak_memory_mb=answer.peak_memory_mb,
+        stdout=answer.stdout, stderr=answer.stderr,
+    )  # fmt: skip
     if answer.status != "ok":
         verdict, message = _not_ok(answer, cell, on_gpu=blank.hardware is not None)
         return replace(seen, verdict=verdict, message=message)
@@ -61,12 +58,19 @@ def judge(  # noqa: PLR0913 - what answered, what is right, and where it ran
         max_ulp=report.max_ulp,
     )
     verdict, message = _held(report, problem.stale.get(cell.implementation))
-    if verdict is Verdict.CLOSE and recorded == found:
-        verdict = Verdict.IDENTICAL
-    if verdict is Verdict.CLOSE and drift:
-        message = f"bit drift: digest {found[:12]}, recorded {str(recorded)[:12]}"
-        verdict = Verdict.DIVERGED if strict_bits else verdict
+    if verdict is Verdict.CLOSE:
+        verdict, message = _bits(found, recorded, strict=strict_bits)
     return replace(seen, verdict=verdict, message=message)
+
+
+def _bits(found: str, recorded: str | None, *, strict: bool) -> tuple[Verdict, str]:
+    """The verdict on outputs that are within their tolerance, by their digest."""
+    if recorded == found:
+        return Verdict.IDENTICAL, ""
+    if recorded is None:
+        return Verdict.CLOSE, ""
+    message = f"bit drift: digest {found[:12]}, recorded {recorded[:12]}"
+    return Verdict.DIVERGED if strict else Verdict.CLOSE, message
 
 
 def _measured(cell: Cell, answer: JobResult) -> dict[str, Any]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from paritylab.errands import Desk
 from paritylab.errors import UsageError
+from paritylab.grade.plan import Plan
+from paritylab.grade.request import DeskOf, Request
 from paritylab.model import Cell, CellResult
 from paritylab.plan import Options
 
@@ -41,11 +45,9 @@ def elsewhere(
 
 
 @contextmanager
-def desk_of(
-    where: Elsewhere, cells: Sequence[Cell], options: Options, *, use: str = "cells"
-) -> Iterator[DaskDesk]:
+def desk_of(where: Elsewhere, cells: Sequence[Cell], options: Options) -> Iterator[DaskDesk]:
     """Open the cluster for these cells; raises UsageError where Dask is not installed."""
-    with _module().open_desk(where.cluster, cells, options, file=where.file, use=use) as desk:
+    with _module("cells").open_desk(where.cluster, cells, options, file=where.file) as desk:
         yield desk
 
 
@@ -53,16 +55,29 @@ def run_there(
     cells: Sequence[Cell], desk: DaskDesk, options: Options, done: Callable[[CellResult], None]
 ) -> list[CellResult]:
     """Run the cells on the desk's hosts; see cluster.cells."""
-    found: list[CellResult] = _module().run_cells(cells, desk, options.settings, done=done)
+    found: list[CellResult] = _module("cells").run_cells(cells, desk, options.settings, done=done)
     return found
 
 
-def _module() -> ModuleType:
+def grading_desk(where: Elsewhere | None, request: Request) -> DeskOf | None:
+    """Return what opens the cluster for a grading run, None where it is to be here."""
+    if where is None:
+        return None
+
+    @contextmanager
+    def opened(plan: Plan) -> Iterator[Desk]:
+        wanted = _module("grading").wanted_for(plan, request)
+        with _module("opening").opened(where.cluster, wanted, file=where.file) as desk:
+            yield desk
+
+    return opened
+
+
+def _module(name: str) -> ModuleType:
     try:
         # Dask takes a second to import: only those wait who asked for it.
-        from paritylab.cluster import cells  # noqa: PLC0415
+        return import_module(f"paritylab.cluster.{name}")
     except ModuleNotFoundError as fault:
         raise UsageError(
             f"--cluster needs the package {fault.name}", fix="pip install 'paritylab[cluster]'"
         ) from None
-    return cells

@@ -14,6 +14,7 @@ from rich.text import Text
 from paritylab import benchgrading
 from paritylab.cli import options as opt
 from paritylab.cli.app import app, err, out
+from paritylab.cli.elsewhere import elsewhere, grading_desk
 from paritylab.errors import EXIT_ENGINE, LabError
 from paritylab.grade import rules, seeds
 from paritylab.grade.lanes import Isolation
@@ -83,6 +84,8 @@ def grade(
     late_penalty: LatePenalty = "",
     base: opt.Base = "auto",
     engine: Engine = "docker",
+    cluster: opt.Cluster = None,
+    cluster_settings: opt.ClusterFile = None,
 ) -> None:
     """Grade submissions on hidden inputs, each in a sandbox of its own.
 
@@ -92,8 +95,10 @@ def grade(
 
     Examples: `paritylab grade submissions/ --lab train --out grades/`,
     `paritylab grade submissions/ --lab train --out grades/ --resume`,
-    `paritylab grade submissions/ --lab train --out grades/ --isolation fork --repeat 2`
+    `paritylab grade submissions/ --lab train --out grades/ --isolation fork --repeat 2`,
+    `paritylab grade submissions/ --lab train --out grades/ --cluster tcp://scheduler:8786`
     """
+    where = elsewhere(cluster, cluster_settings, jobs=jobs)
     rule = rules.attempt_rule(attempt, late_after or None, late_penalty or None)
     request = Request(
         path=path, lab=lab, out=folder, implementations=_words(implementations),
@@ -103,7 +108,7 @@ def grade(
         engine=engine,
     )  # fmt: skip
     with _watching() as (progress, watch):
-        outcome = perform(request, watch, progress)
+        outcome = perform(request, watch, progress, desk_of=grading_desk(where, request))
     _tell(outcome)
     if outcome.ungraded:
         raise typer.Exit(EXIT_ENGINE)

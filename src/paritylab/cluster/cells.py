@@ -3,70 +3,49 @@
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 
-from paritylab import bases, catalog, images
-from paritylab.cluster import kits, settings
+from paritylab import catalog
 from paritylab.cluster.desk import DaskDesk
-from paritylab.cluster.link import Link
-from paritylab.cluster.schedulers import open_scheduler
-from paritylab.cluster.site import Manifest
+from paritylab.cluster.opening import Wanted, opened
 from paritylab.errands import Desk, Errand, Report
 from paritylab.errors import LabError, UsageError
 from paritylab.model import Cell, CellResult
 from paritylab.plan import Options
-from paritylab.progress import Display
 from paritylab.runner import Settings, concluded, failed, job_of, left_out, problem_of, wants_gpu
 
 BATCH = 16
 """Cells that go together at most: what a host that dies costs, and what shares a warm worker."""
 
 
+def wanted_for(cells: Sequence[Cell], options: Options, *, use: str = "cells") -> Wanted:
+    """What a cluster is to have for these cells; raises UsageError."""
+    if options.gpus:
+        why = "--gpus chooses among the GPUs of this machine"
+        raise UsageError("--cluster does not go with --gpus", why=why, fix="leave out one")
+    able = [cell for cell in cells if not cell.unsupported]
+    return Wanted(
+        stacks={(cell.environment.name, cell.device): cell.environment for cell in able},
+        root=options.root or catalog.find_root(),
+        engine=options.engine,
+        base=options.base,
+        use=use,
+        cold=options.settings.cold,
+        gpus=any(wants_gpu(cell, options.settings) for cell in cells),
+    )
+
+
 @contextmanager
 def open_desk(
-    cluster: str, cells: Sequence[Cell], options: Options, *, file: Path | None = None,
-    use: str = "cells",
-) -> Iterator[DaskDesk]:  # fmt: skip
-    """Open the cluster that ``--cluster`` names for these cells; nothing is left of it.
-
-    ``file`` is the cluster.toml, ``use`` what its hosts are for (see site.Manifest). Raises
-    UsageError, CatalogError or EngineError.
-    """
-    if options.gpus:
-        raise UsageError(
-            "--gpus chooses GPUs of this machine, --cluster others", fix="leave out one"
-        )
-    chosen = settings.read(file, options.root or catalog.find_root())
-    runs = {cell.environment.name: cell.environment for cell in cells if not cell.unsupported}
-    manifest = Manifest(
-        run=secrets.token_hex(8), engine=options.engine, base=options.base, use=use,
-        cold=options.settings.cold, kit=kits.pack(runs.values()),
-        tags=_tags(cells, options), images=chosen.images.model_dump(),
-    )  # fmt: skip
-    gpus = any(wants_gpu(cell, options.settings) for cell in cells)
-    with ExitStack() as stack:
-        scheduler = stack.enter_context(open_scheduler(cluster, chosen, gpus=gpus))
-        link = Link(scheduler, manifest, chosen.patience)
-        yield stack.enter_context(DaskDesk(link))
-
-
-def _tags(cells: Sequence[Cell], options: Options) -> dict[str, str]:
-    """The names of the images that the cells need; what cannot be told here, hosts find out."""
-    if options.engine != "docker":
-        return {}
-    found = {}
-    stacks = {(c.environment.name, c.device): c.environment for c in cells if not c.unsupported}
-    with Display() as progress:
-        for (name, device), environment in stacks.items():
-            with suppress(LabError):
-                base = bases.identify(environment, device, mode=options.base, progress=progress)
-                found[f"{name}-{device}"] = images.tag(environment, device, base)
-    return found
+    cluster: str, cells: Sequence[Cell], options: Options, *, file: Path | None = None
+) -> Iterator[DaskDesk]:
+    """Open the cluster that ``--cluster`` names for these cells; see opening.opened."""
+    with opened(cluster, wanted_for(cells, options), file=file) as desk:
+        yield desk
 
 
 def run_cells(

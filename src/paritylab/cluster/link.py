@@ -11,10 +11,10 @@ from typing import Any
 
 from distributed import Client, Future
 
+from paritylab.cluster.manifest import Manifest
 from paritylab.cluster.plugin import SitePlugin, name_of, perform
 from paritylab.cluster.schedulers import Scheduler
 from paritylab.cluster.settings import Patience
-from paritylab.cluster.site import Manifest
 from paritylab.errors import EngineError, NoGpuError
 
 TICK_SECONDS = 0.5

@@ -7,7 +7,7 @@ those of the worker protocol: a JSON header and raw array bytes.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -106,9 +106,8 @@ def pack_errand(errand: Errand) -> bytes:
         values, payload = encode_values(job.inputs, "input")
         return pack(
             {
-                "kind": "order", "id": errand.id, "environment": key.environment.name,
-                "device": key.device, "profile": key.profile, "preload": list(key.preload),
-                "variables": dict(key.variables), "on_gpu": errand.on_gpu, "name": job.id,
+                **key_facts(key), "kind": "order", "id": errand.id, "on_gpu": errand.on_gpu,
+                "name": job.id,
                 "file": job.file, "source": job.source, "stages": list(job.stages),
                 "seed": job.seed, "seconds": limits.seconds, "memory_mb": limits.memory_mb,
                 "output_mb": limits.output_mb, "gpu_memory_mb": limits.gpu_memory_mb,
@@ -118,6 +117,22 @@ def pack_errand(errand: Errand) -> bytes:
         )  # fmt: skip
     except (MalformedError, TypeError, ValueError) as fault:
         raise WorkerError(f"{job.id} cannot be sent to a cluster: {fault}") from fault
+
+
+def key_facts(key: WorkerKey) -> dict[str, Any]:
+    """A worker's key as plain data, its environment by name."""
+    return {
+        "environment": key.environment.name, "device": key.device, "profile": key.profile,
+        "preload": list(key.preload), "variables": dict(key.variables),
+    }  # fmt: skip
+
+
+def key_of(facts: Mapping[str, Any], environment: Callable[[str], Environment]) -> WorkerKey:
+    """The key that ``key_facts`` told; ``environment`` finds one by name."""
+    return WorkerKey(
+        environment=environment(facts["environment"]), device=facts["device"],
+        profile=facts["profile"], preload=tuple(facts["preload"]), variables=facts["variables"],
+    )  # fmt: skip
 
 
 def read_ids(data: bytes) -> list[str]:
@@ -133,10 +148,7 @@ def read_errands(data: bytes, environment: Callable[[str], Environment]) -> list
     found = []
     for header, payload in _frames(data, ("order",)):
         assert isinstance(header, _Order)
-        key = WorkerKey(
-            environment=environment(header.environment), device=header.device,
-            profile=header.profile, preload=tuple(header.preload), variables=header.variables,
-        )  # fmt: skip
+        key = key_of(header.model_dump(), environment)
         limits = Limits(
             seconds=header.seconds, memory_mb=header.memory_mb, output_mb=header.output_mb,
             gpu_memory_mb=header.gpu_memory_mb,

@@ -7,7 +7,8 @@ from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from paritylab.cluster.site import ClosingError, Manifest, Site
+from paritylab.cluster.manifest import Manifest
+from paritylab.cluster.site import ClosingError, Site
 
 
 class UnknownRunError(Exception):

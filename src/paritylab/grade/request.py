@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ from typing import Any
 from rich.progress import Progress
 
 from paritylab import catalog
+from paritylab.errands import Desk
 from paritylab.errors import SubmissionError, UsageError, nearest
 from paritylab.grade import outputs, seeds, submissions
 from paritylab.grade.gradebook import gradebook
-from paritylab.grade.lanes import Isolation, Lanes
+from paritylab.grade.lanes import Isolation
 from paritylab.grade.model import Grade, Reveal, Submission
 from paritylab.grade.plan import PROFILE, Plan
 from paritylab.grade.rules import AttemptRule
-from paritylab.grade.run import Watch, grade
+from paritylab.grade.run import Watch
 from paritylab.grade.sandboxes import Sandboxes
 from paritylab.grade.trial import units_of
+from paritylab.grade.ways import elsewhere, here
 from paritylab.journal import Journal
 from paritylab.model import Environment, Lab
 from paritylab.rubric import Rubric
@@ -79,20 +82,27 @@ class _Course:
     submissions: list[Submission]
 
 
-def perform(request: Request, watch: Watch, progress: Progress | None = None) -> Outcome:
+DeskOf = Callable[[Plan], AbstractContextManager[Desk]]
+
+
+def perform(
+    request: Request,
+    watch: Watch,
+    progress: Progress | None = None,
+    *,
+    desk_of: DeskOf | None = None,
+) -> Outcome:
     """Read, grade what is not graded yet, write the gradebook.
 
-    Raises UsageError, SubmissionError, CatalogError, JournalError for wrong input and EngineError
-    when there is no place to run anything. Ctrl-C writes what there is and propagates.
+    ``desk_of`` opens a cluster to grade on, instead of this machine. Raises UsageError,
+    SubmissionError, CatalogError, JournalError for wrong input and EngineError when there is no
+    place to run anything. Ctrl-C writes what there is and propagates.
     """
     _check(request)
     course = _course(request)
     chosen = _chosen(course.submissions, request.only)
     again = _chosen(course.submissions, request.regrade) if request.regrade else []
-    boxes = Sandboxes(
-        course.lab.limits, isolation=request.isolation, base=request.base, runtime=request.runtime
-    )
-    with _journal(request, course) as journal:
+    with _journal(request, course) as journal, ExitStack() as stack:
         plan = Plan(
             lab=course.lab,
             environment=course.environment,
@@ -100,29 +110,30 @@ def perform(request: Request, watch: Watch, progress: Progress | None = None) ->
             seeds=tuple(int(seed) for seed in journal.facts["seeds"]),
             repeats=request.repeats,
         )
-        plan = replace(plan, jobs=request.jobs or boxes.places(len(plan.worker_keys())))
-        image = boxes.prepare(plan.worker_keys(), progress)
+        if desk_of:
+            way = elsewhere(stack.enter_context(desk_of(plan)))
+        else:
+            boxes = _boxes(request, plan)
+            plan = replace(plan, jobs=request.jobs or boxes.places(len(plan.worker_keys())))
+            way = here(boxes, plan, request.isolation, progress)
         for submission in again:
             journal.forget(units_of(submission.student))
-        facts = {
-            "engine": request.engine, "isolation": str(request.isolation),
-            "runtime": request.runtime or "the engine's default", "image": image,
-            "seeds": list(plan.seeds), "repeats": plan.repeats,
-        }  # fmt: skip
-        book = _Book(request, plan, journal, facts)
+        book = _Book(request, plan, journal, way.facts)
         try:
-            graded = grade(chosen, plan, journal, _supply(boxes, plan, request.isolation), watch)
+            graded = way.grade(chosen, plan, journal, watch)
         except KeyboardInterrupt:
             book.write(gradebook(chosen, plan, journal))
             raise
         rest = [one for one in course.submissions if one not in chosen]
-        grades = [*graded, *book.begun(rest)]
-        return Outcome(
-            grades=tuple(grades),
-            files=tuple(book.write(grades)),
-            seeds=plan.seeds,
-            ungraded=_ungraded(graded),
-        )
+        grades = (*graded, *book.begun(rest))
+        files = tuple(book.write(grades))
+        return Outcome(grades=grades, files=files, seeds=plan.seeds, ungraded=_ungraded(graded))
+
+
+def _boxes(request: Request, plan: Plan) -> Sandboxes:
+    return Sandboxes(
+        plan.lab.limits, isolation=request.isolation, base=request.base, runtime=request.runtime
+    )
 
 
 def plan_for(lab: str, implementations: tuple[str, ...], asked: tuple[int, ...]) -> Plan:
@@ -140,9 +151,9 @@ class _Book:
     """Writes grades to the folder, with what is known of the run as a whole."""
 
     def __init__(
-        self, request: Request, plan: Plan, journal: Journal, facts: dict[str, Any]
+        self, request: Request, plan: Plan, journal: Journal, where: Callable[[], dict[str, Any]]
     ) -> None:
-        self._request, self._plan, self._journal, self._facts = request, plan, journal, facts
+        self._request, self._plan, self._journal, self._where = request, plan, journal, where
 
     def begun(self, submissions: Sequence[Submission]) -> list[Grade]:
         """The grades of those of whom an earlier run has graded something."""
@@ -151,16 +162,14 @@ class _Book:
 
     def write(self, grades: Sequence[Grade]) -> list[Path]:
         """Write every file of the gradebook; return their paths."""
-        out, reveal = self._request.out, self._request.reveal
-        return outputs.write(grades, self._plan.lab, out, reveal=reveal, facts=self._facts)
-
-
-def _supply(boxes: Sandboxes, plan: Plan, isolation: Isolation) -> Callable[[int], Lanes]:
-    def lanes(wanted: int) -> Lanes:
-        keys = plan.worker_keys()
-        return Lanes(boxes.open, keys, isolation=isolation, ahead=plan.jobs, wanted=wanted)
-
-    return lanes
+        request = self._request
+        facts = {
+            "engine": request.engine, "isolation": str(request.isolation),
+            "runtime": request.runtime or "the engine's default",
+            "seeds": list(self._plan.seeds), "repeats": self._plan.repeats, **self._where(),
+        }  # fmt: skip
+        out, reveal = request.out, request.reveal
+        return outputs.write(grades, self._plan.lab, out, reveal=reveal, facts=facts)
 
 
 def _ungraded(grades: Sequence[Grade]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from paritylab.engines.docker import DockerEngine
+from paritylab.engines.docker import DockerEngine, ImageOf
 from paritylab.engines.dockerclient import open_client
 from paritylab.engines.sandbox import Confines
 from paritylab.errors import EngineError, UsageError
@@ -25,8 +25,9 @@ _CAGES = {Isolation.CONTAINER: "filter", Isolation.FORK: "namespaces"}
 class Sandboxes:
     """Opens an engine for each lane: one container of one image, as wide as ``limits`` need.
 
-    ``runtime`` is passed on to the engine (``runsc`` is gVisor). Raises DockerError when no engine
-    answers, UsageError for a runtime that cannot do what ``isolation`` needs.
+    ``runtime`` is passed on to the engine (``runsc`` is gVisor), ``source`` finds the image, so
+    that it need not be built. Raises DockerError when no engine answers, UsageError for a runtime
+    that cannot do what ``isolation`` needs.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Sandboxes:
         isolation: Isolation,
         base: str = "auto",
         runtime: str | None = None,
+        source: ImageOf | None = None,
     ) -> None:
         if runtime and isolation is Isolation.FORK:
             raise UsageError(
@@ -44,13 +46,14 @@ class Sandboxes:
                 fix=f"--isolation container --runtime {runtime}",
             )
         self._limits, self._base, self._runtime = limits, base, runtime
+        self._source = source
         self.image = ""
         self._machine: dict[str, Any] = open_client().info()
         self._require_runtime()
 
     def prepare(self, keys: list[WorkerKey], progress: Progress | None = None) -> str:
         """Make the image, remove what dead runs have left; return the image's id."""
-        with DockerEngine(self._base, progress) as engine:
+        with DockerEngine(self._base, progress, image=self._source) as engine:
             engine.prepare(keys)
             (self.image,) = engine.images.values()
         return self.image
