@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from synthetic import cell, result
 
@@ -56,6 +56,7 @@ def test_every_cell_is_in_one_shard_and_no_shard_is_empty(
 
 
 @given(st.lists(SECONDS, min_size=3, max_size=7), st.integers(2, 3))
+@example([2.0, 12.0, 3.0, 6.0, 5.0, 2.0], 2)  # the shortest first gives 18 here, the best is 15
 @settings(max_examples=100, deadline=None)
 def test_without_setup_the_longest_shard_is_within_four_thirds_of_the_best(
     seconds: list[float], count: int
