@@ -139,7 +139,8 @@ def _slurm(slurm: Slurm, settings: ClusterSettings) -> Any:
         scheduler_options={"dashboard_address": ":0"},
         silence_logs=logging.CRITICAL,
     )
-    cluster.scale(jobs=slurm.jobs)
+    # Keeps so many: a job that ends (its time, its node) is submitted again.
+    cluster.adapt(minimum_jobs=slurm.jobs, maximum_jobs=slurm.jobs)
     return cluster
 
 
