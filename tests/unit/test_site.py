@@ -137,6 +137,16 @@ def test_links_follow_their_pages(text: str, expected: str) -> None:
     assert relinked(text, "labs/multiply/README.md", pages, PROJECT) == expected
 
 
+def test_a_link_called_like_a_file_is_called_like_its_page() -> None:
+    """A reader of the site has never seen a file's name; other names stay."""
+    pages = {"docs/ci.md": "guides/ci.md", "docs/cuda.md": "guides/cuda.md"}
+    text = "[ci.md](ci.md), [docs/ci.md](ci.md#x), [how](ci.md)"
+    heading = (PROJECT / "docs/ci.md").read_text().partition("\n")[0].removeprefix("# ")
+    assert relinked(text, "docs/cuda.md", pages, PROJECT) == (
+        f"[{heading}](ci.md), [{heading}](ci.md#x), [how](ci.md)"
+    )
+
+
 def test_sections_of_the_same_name_begin_on_the_same_line() -> None:
     """That is what makes the comparison one."""
     rows = sidebyside.aligned(

@@ -192,7 +192,8 @@ def _values(recorded: dict[str, Any]) -> object:
 def _claims(site: Site) -> str:
     found = [(claim, lab.slug) for lab in site.catalog.labs.values() for claim in lab.claims]
     linked = ((claim, f"[{tables.text(s)}](labs/{s}.md#claims)") for claim, s in found)
-    head = f"# What the guide claims, and what holds today\n\n{len(found)} claims.\n\n"
+    head = "---\nhide: [navigation]\n---\n\n"
+    head += f"# What the guide claims, and what holds today\n\n{len(found)} claims.\n\n"
     return head + tables.claims(linked) + "\n"
 
 
