@@ -1,0 +1,53 @@
+"""The benchmark's parts that run pytest and workers for real, on the interpreter at hand."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from paritylab import catalog
+from paritylab.accept import accept
+from paritylab.bench import growth, scaling
+from paritylab.errors import EngineError
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+PYTORCH = ("--engine=here", "--implementation=pytorch")
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four labs that the interpreter at hand can run."""
+    root = tmp_path / "course"
+    shutil.copytree(FIXTURES / "valid", root)
+    shutil.copy(FIXTURES / "stand_in/torch.py", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for number in range(3):
+        shutil.copytree(root / "labs/double", root / f"labs/double{number}")
+    for lab in catalog.load(root).labs.values():
+        accept(lab, [], []).write()
+    return root
+
+
+def test_scaling_runs_the_matrix_with_every_number_of_processes(
+    course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A figure for each, and the machine's own beside them; a red cell has no speed."""
+    monkeypatch.setattr(scaling, "PROCESSES", (1, 2))
+    monkeypatch.setattr(scaling, "_LOOP", "sum(range(1_000_000))")
+    figures = scaling.scaling(PYTORCH, course, repeats=1, tell=print)
+    assert len(figures) == len(scaling.PROCESSES)
+    assert all(0 < figure.median < 2 for figure in figures)
+    assert sum(figure.target is not None for figure in figures) <= 1
+    wrong = course / "labs/double0/pytorch.py"
+    wrong.write_text(wrong.read_text().replace("+", "-"))
+    with pytest.raises(EngineError, match="not green"):
+        scaling.scaling(PYTORCH, course, repeats=1, tell=print)
+
+
+def test_growth_measures_every_stage_at_every_size() -> None:
+    """Time and memory for each stage, from processes that did run every cell."""
+    figures = growth.growth(repeats=1, tell=print, sizes=(10, 30, 60))
+    assert len(figures) == 2 * len(growth.STAGES)
+    for time_per_cell, memory in zip(figures[::2], figures[1::2], strict=True):
+        assert set(time_per_cell.raw) == {"10 cells s", "30 cells s", "60 cells s"}
+        assert 0.5 < memory.median < 2
