@@ -106,10 +106,19 @@ class Journal:
 
     def record(self, unit: str, payload: Mapping[str, Any]) -> None:
         """Make a finished unit durable; the same unit again replaces what was there."""
-        row = {"unit": unit, "payload": json.dumps(payload, allow_nan=False), "at": _now()}
+        self.record_all({unit: payload})
+
+    def record_all(self, payloads: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make several units durable at once, all or none: waiting for the disk is what takes."""
+        rows = [
+            {"unit": unit, "payload": json.dumps(payload, allow_nan=False), "at": _now()}
+            for unit, payload in payloads.items()
+        ]
+        if not rows:
+            return
         with self._lock, self._explained(), self._connection.begin():
-            self._connection.execute(delete(_units).where(_units.c.unit == unit))
-            self._connection.execute(insert(_units).values(row))
+            self._connection.execute(delete(_units).where(_units.c.unit.in_(list(payloads))))
+            self._connection.execute(insert(_units), rows)
 
     def forget(self, prefix: str) -> int:
         """Drop the units whose id starts with ``prefix``; return how many there were."""

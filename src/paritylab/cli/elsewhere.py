@@ -47,7 +47,7 @@ def elsewhere(
 @contextmanager
 def desk_of(where: Elsewhere, cells: Sequence[Cell], options: Options) -> Iterator[DaskDesk]:
     """Open the cluster for these cells; raises UsageError where Dask is not installed."""
-    with _module("cells").open_desk(where.cluster, cells, options, file=where.file) as desk:
+    with module("cells").open_desk(where.cluster, cells, options, file=where.file) as desk:
         yield desk
 
 
@@ -55,7 +55,7 @@ def run_there(
     cells: Sequence[Cell], desk: DaskDesk, options: Options, done: Callable[[CellResult], None]
 ) -> list[CellResult]:
     """Run the cells on the desk's hosts; see cluster.cells."""
-    found: list[CellResult] = _module("cells").run_cells(cells, desk, options.settings, done=done)
+    found: list[CellResult] = module("cells").run_cells(cells, desk, options.settings, done=done)
     return found
 
 
@@ -66,14 +66,15 @@ def grading_desk(where: Elsewhere | None, request: Request) -> DeskOf | None:
 
     @contextmanager
     def opened(plan: Plan) -> Iterator[Desk]:
-        wanted = _module("grading").wanted_for(plan, request)
-        with _module("opening").opened(where.cluster, wanted, file=where.file) as desk:
+        wanted = module("grading").wanted_for(plan, request)
+        with module("opening").opened(where.cluster, wanted, file=where.file) as desk:
             yield desk
 
     return opened
 
 
-def _module(name: str) -> ModuleType:
+def module(name: str) -> ModuleType:
+    """Return a module of paritylab.cluster; raises UsageError where Dask is not installed."""
     try:
         # Dask takes a second to import: only those wait who asked for it.
         return import_module(f"paritylab.cluster.{name}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from paritylab.errands import Desk, Errand
+from paritylab.errands import Desk, Errand, Report
 from paritylab.errors import EngineError, LabError
 from paritylab.grade import score, seeds
 from paritylab.grade.asking import Reply, replies
@@ -134,29 +134,45 @@ class _Grader:
 
     def run_at(self, submissions: Sequence[Submission], desk: Desk) -> None:
         """The same on a desk's hosts: each submission in a sandbox on one of them."""
-        todo = self._todo(submissions)
-        asked: dict[str, Question] = {}
+        asked: dict[str, tuple[int, Question]] = {}
+        waiting: dict[int, int] = {}
+        ended: dict[int, list[tuple[Question, Trial]]] = {}
 
         def batches() -> Iterator[list[Errand]]:
-            for found in todo:
-                errands = []
-                for question in found:
-                    # No more than a number: student and seed are no business of a host.
-                    name = str(len(asked))
-                    asked[name] = question
-                    key = self.plan.worker_key(question.implementation)
-                    errands.append(Errand(id=name, key=key, job=self._job(question)))
-                yield errands
+            for number, found in enumerate(self._todo(submissions)):
+                waiting[number], ended[number] = len(found), []
+                # No more than numbers: student and seed are no business of a host.
+                names = [f"{number}-{place}" for place, _ in enumerate(found)]
+                asked.update(zip(names, ((number, question) for question in found), strict=True))
+                yield [
+                    Errand(id=name, key=self.plan.worker_key(q.implementation), job=self._job(q))
+                    for name, q in zip(names, found, strict=True)
+                ]
 
         for report in desk.reports(batches()):
-            question, answer = asked.pop(report.id), report.answer
-            if isinstance(answer, JobResult):
-                reply = Reply(answer=answer, wall=report.seconds, trouble=report.trouble)
-                self._keep(question, reply)
-                continue
-            fault = answer if isinstance(answer, LabError) else EngineError(answer.reason)
-            self.troubles[question.unit] = str(fault)
-            self.watch.done(question, fault)
+            number, question = asked.pop(report.id)
+            trial = self._reported(question, report)
+            if trial:
+                ended[number].append((question, trial))
+            waiting[number] -= 1
+            if not waiting[number]:  # one wait for the disk for each submission
+                self._record(ended.pop(number))
+
+    def _reported(self, question: Question, report: Report) -> Trial | None:
+        answer = report.answer
+        if isinstance(answer, JobResult):
+            reply = Reply(answer=answer, wall=report.seconds, trouble=report.trouble)
+            return self._trial(question, reply)
+        fault = answer if isinstance(answer, LabError) else EngineError(answer.reason)
+        self.troubles[question.unit] = str(fault)
+        self.watch.done(question, fault)
+        return None
+
+    def _record(self, trials: Sequence[tuple[Question, Trial]]) -> None:
+        """Make trials durable, then tell of them."""
+        self.journal.record_all({question.unit: packed(trial) for question, trial in trials})
+        for question, trial in trials:
+            self.watch.done(question, trial)
 
     def _submission(self, todo: Sequence[Question], lanes: Lanes) -> None:
         """Run one submission's trials in a lane of its own."""
@@ -165,7 +181,7 @@ class _Grader:
         try:
             with closing(replies(jobs, lanes, self._stopping.is_set)) as answers:
                 for reply in answers:
-                    self._keep(left[0], reply)
+                    self._record([(left[0], self._trial(left[0], reply))])
                     left.pop(0)
         except EngineError as fault:
             if self._stopping.is_set():
@@ -174,14 +190,12 @@ class _Grader:
                 self.troubles[question.unit] = str(fault)
                 self.watch.done(question, fault)
 
-    def _keep(self, question: Question, reply: Reply) -> None:
-        """Mark and record a trial."""
+    def _trial(self, question: Question, reply: Reply) -> Trial:
         trial = self._marked(question, reply.answer, wall=reply.wall)
-        if reply.trouble:
-            note = f"{question.implementation}: its worker gave no answer: {reply.trouble}"
-            trial = replace(trial, suspicious=(*trial.suspicious, note))
-        self.journal.record(question.unit, packed(trial))
-        self.watch.done(question, trial)
+        if not reply.trouble:
+            return trial
+        note = f"{question.implementation}: its worker gave no answer: {reply.trouble}"
+        return replace(trial, suspicious=(*trial.suspicious, note))
 
     def _job(self, question: Question) -> Job:
         return Job(
