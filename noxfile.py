@@ -187,7 +187,7 @@ def site(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
-    """Test the site in Chromium: navigation, tabs, search, links, accessibility."""
+    """Test the site in Chromium and Firefox: navigation, tabs, search, links, accessibility."""
     install(session, "test", "site", "browser")
     session.run("pytest", "tests/browser", "-rs", *session.posargs, **PATIENCE)
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import Visit
+from playwright.sync_api import Page
 
 PAGES = (
     "index.html",
@@ -125,14 +126,37 @@ def test_no_serious_barrier(name: str, scheme: str, visit: Visit) -> None:
     visit.page.emulate_media(color_scheme=scheme)
     page = visit.open(name)
     page.wait_for_timeout(300)
+    assert barriers(page) == []
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core calls serious or critical, with the first elements that have it."""
     # Without `preload`, which asks for style sheets in a way that a disk refuses.
     found = Axe().run(page, options=AXE).response["violations"]
-    serious = [
+    return [
         f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes'][:3]]}"
         for one in found
         if one["impact"] in ("serious", "critical")
     ]
-    assert serious == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_at_all_has_a_serious_barrier_or_is_wider_than_a_phone(
+    scheme: str, visit: Visit, site: Path
+) -> None:
+    """Every page of the site: the docs and references, too, whoever adds one."""
+    visit.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    visit.page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+    found = {}
+    for path in sorted(site.rglob("*.html")):
+        name = str(path.relative_to(site))
+        page = visit.open(name)
+        told = barriers(page)
+        widest = page.evaluate("document.documentElement.scrollWidth")
+        told += [f"{widest} wide"] if widest > WIDTHS[0] else []
+        if told:
+            found[name] = told
+    assert found == {}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
