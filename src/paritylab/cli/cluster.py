@@ -29,8 +29,7 @@ def join(
     What follows `--` goes to `dask worker`. Only join schedulers that you trust: whoever can talk
     to one can run code here.
 
-    Examples: `paritylab join tcp://scheduler:8786`,
-    `paritylab join tls://scheduler:8786 -- --tls-ca-file ca.pem --tls-cert c.pem --tls-key k.pem`
+    Example: `paritylab join tcp://scheduler:8786 --threads 4`
     """
     words = command(scheduler, threads=threads, more=[w for w in context.args if w != "--"])
     keep_joined(words, lambda text: err.print(text, style="yellow"))
