@@ -39,7 +39,7 @@ def tell(library: Path, code: str, **variables: str) -> object:
     done = subprocess.run(
         [sys.executable, "-c", f"{HEAD}{code}\nprint(json.dumps(answer))"],
         env={"LD_PRELOAD": str(library), "PATH": os.environ["PATH"], **variables},
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -79,6 +79,45 @@ def test_a_pretence_is_seen(
         (tmp_path / name).touch()
     told = tell(library, f"os.chdir({str(tmp_path)!r})\npretend(*{settings!r})\nanswer = {code}")
     assert told == answer
+
+
+WAITS = """
+class Timespec(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanos", ctypes.c_long)]
+def until(clock, seconds):
+    at = time.clock_gettime(clock) + seconds
+    return ctypes.byref(Timespec(int(at), int(at % 1 * 1e9)))
+room = [ctypes.create_string_buffer(128) for _ in range(4)]
+library.sem_init(room[0], 0, 0)
+library.pthread_mutex_lock(room[1])
+waits = {
+    "sem_timedwait": lambda: library.sem_timedwait(room[0], until(0, 0.05)),
+    "sem_clockwait": lambda: library.sem_clockwait(room[0], 1, until(1, 0.05)),
+    "timedwait": lambda: library.pthread_cond_timedwait(room[2], room[1], until(0, 0.05)),
+    "clockwait": lambda: library.pthread_cond_clockwait(room[2], room[1], 0, until(0, 0.05)),
+    "nanosleep": lambda: library.clock_nanosleep(0, 1, until(0, 0.05), None),
+    # FUTEX_WAIT_BITSET, with and without FUTEX_CLOCK_REALTIME
+    "futex": lambda: library.syscall(202, room[3], 9 | 256, 0, until(0, 0.05), None, -1),
+    "monotonic": lambda: library.syscall(202, room[3], 9, 0, until(1, 0.05), None, -1),
+    "plain": lambda: library.syscall(39) != os.getpid(),
+}
+def elapsed():
+    with open("/proc/uptime") as file:
+        return float(file.read().split()[0])
+begun = elapsed()
+answer = [name for name, wait in waits.items() if wait() is None]
+answer.append(0.33 <= elapsed() - begun < 10)
+"""
+
+
+@pytest.mark.parametrize(
+    "settings", [("clock", "34560000"), ("clock", "-34560000"), ("frozen", "1700000000")]
+)
+def test_waiting_until_a_time_takes_as_long_as_it_would(
+    library: Path, settings: tuple[str, str]
+) -> None:
+    """A job under another date must not wait for that date to come: some did."""
+    assert tell(library, f"pretend(*{settings!r})\n{WAITS}") == [True]
 
 
 def test_a_folder_is_read_again_after_a_rewind_and_the_next_one_too(

@@ -38,8 +38,9 @@ from paritylab.plan import Options, facts
 
 DOCUMENT = "audit.json"
 JOURNAL = "audit.sqlite"
-SEARCH_SECONDS = 20.0
-"""Deadline of a run that looks for a cause, where the lab allows more."""
+SEARCH_SECONDS, SEARCH_FACTOR = 20.0, 3.0
+"""Deadline of a run that looks for a cause, where the lab allows more: this many seconds, or this
+many times what the cell took as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +185,9 @@ class _Conductor:
             self._causes = search.causes(able)
 
     def _answers(self, tasks: Sequence[Task]) -> dict[str, Observation | None]:
-        self._make("search for causes", [shortened(task, SEARCH_SECONDS) for task in tasks])
+        taken = self._seconds()
+        limits = [max(SEARCH_SECONDS, SEARCH_FACTOR * taken.get(t.cell.id, 0.0)) for t in tasks]
+        self._make("search for causes", list(map(shortened, tasks, limits)))
         return {task.id: self._record.observation(task) for task in tasks}
 
     def _observed(self, cell: str) -> list[Observation]:
@@ -207,16 +210,17 @@ class _Conductor:
             return False  # a cell that fails as it is has nothing that could be varied
         if task.phase != "plan" or task.condition.names not in self._covered:
             return True
-        taken = self._slow().get(task.cell.id)
+        taken = slow(self._seconds()).get(task.cell.id)
         if taken is None:
             return True
         why = f"a run takes {taken:.0f} s: asked for together with all others, not alone"
         self._record.spare(task, why)
         return False
 
-    def _slow(self) -> dict[str, float]:
+    def _seconds(self) -> dict[str, float]:
+        """What each cell takes as it is."""
         runs = self._record.observations.values()
-        return slow({o.cell: o.seconds for o in runs if not o.variations and o.phase == "plan"})
+        return {o.cell: o.seconds for o in runs if not o.variations and o.phase == "plan"}
 
     def _phase(self, phase: str, *, total: int = 0, done: int = 0) -> Callable[[str], None]:
         count = done

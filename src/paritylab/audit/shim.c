@@ -8,6 +8,7 @@
  * Everything else is inert until a job asks for it: paritylab_shim(key, value) with
  *   clock      seconds: the wall clock runs that much ahead (or behind, with a minus)
  *   frozen     seconds since 1970: every clock stands still there
+ *              (under both, waiting until a time takes as long as it would)
  *   host       the name that gethostname and uname give
  *   directory  sorted, reversed: the order in which readdir gives entries
  *   entropy    a number: getrandom, getentropy and /dev/urandom give a fixed stream
@@ -20,7 +21,9 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -263,6 +266,103 @@ EXPORT clock_t clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return now.tv_sec * CLOCKS_PER_SEC + now.tv_nsec / (1000000000 / CLOCKS_PER_SEC);
+}
+
+/* ---- waiting until a time ---------------------------------------------------------------- */
+
+/* A deadline was computed from the clock that we pretend, and the kernel has the true one: without
+ * this, who waits for a second under a clock 400 days ahead waits for 400 days. */
+static const struct timespec *truly(clockid_t which, const struct timespec *until,
+                                    struct timespec *own) {
+    struct timespec now;
+    if (!until || (frozen < 0 && (!ahead || which != CLOCK_REALTIME))) return until;
+    *own = *until;
+    if (frozen < 0) {
+        own->tv_sec -= ahead;
+        return own;
+    }
+    NEXT(clock_gettime)(which, &now); /* what is left to wait counts from now */
+    own->tv_sec += now.tv_sec - frozen, own->tv_nsec += now.tv_nsec;
+    if (own->tv_nsec >= 1000000000) own->tv_sec++, own->tv_nsec -= 1000000000;
+    return own;
+}
+
+EXPORT int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
+                                  const struct timespec *restrict until) {
+    static __typeof__(&pthread_cond_timedwait) next;
+    /* An older version of it, for conditions of another layout, is still in the library. */
+    if (!next) next = (__typeof__(next))dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
+    if (!next) next = NEXT(pthread_cond_timedwait);
+    clockid_t which = cond->__data.__wrefs & 2 ? CLOCK_MONOTONIC : CLOCK_REALTIME;
+    struct timespec own;
+    return next(cond, mutex, truly(which, until, &own));
+}
+
+EXPORT int pthread_mutex_timedlock(pthread_mutex_t *restrict mutex,
+                                   const struct timespec *restrict until) {
+    static __typeof__(&pthread_mutex_timedlock) next;
+    if (!next) next = NEXT(pthread_mutex_timedlock);
+    struct timespec own;
+    return next(mutex, truly(CLOCK_REALTIME, until, &own));
+}
+
+EXPORT int sem_timedwait(sem_t *restrict sem, const struct timespec *restrict until) {
+    static __typeof__(&sem_timedwait) next;
+    if (!next) next = NEXT(sem_timedwait);
+    struct timespec own;
+    return next(sem, truly(CLOCK_REALTIME, until, &own));
+}
+
+#if __GLIBC_PREREQ(2, 30)
+EXPORT int pthread_cond_clockwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
+                                  clockid_t which, const struct timespec *restrict until) {
+    static __typeof__(&pthread_cond_clockwait) next;
+    if (!next) next = NEXT(pthread_cond_clockwait);
+    struct timespec own;
+    return next(cond, mutex, which, truly(which, until, &own));
+}
+
+EXPORT int sem_clockwait(sem_t *restrict sem, clockid_t which,
+                         const struct timespec *restrict until) {
+    static __typeof__(&sem_clockwait) next;
+    if (!next) next = NEXT(sem_clockwait);
+    struct timespec own;
+    return next(sem, which, truly(which, until, &own));
+}
+#endif
+
+EXPORT int clock_nanosleep(clockid_t which, int flags, const struct timespec *until,
+                           struct timespec *left) {
+    static __typeof__(&clock_nanosleep) next;
+    if (!next) next = NEXT(clock_nanosleep);
+    struct timespec own;
+    return next(which, flags, flags & TIMER_ABSTIME ? truly(which, until, &own) : until, left);
+}
+
+/* TensorFlow's locks (nsync) and Abseil's wait by this. */
+EXPORT long syscall(long number, ...) {
+    va_list rest;
+    long a[6];
+    va_start(rest, number);
+    for (int i = 0; i < 6; i++) a[i] = va_arg(rest, long);
+    va_end(rest);
+    struct timespec own;
+    if (number == SYS_futex && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET) {
+        clockid_t which = a[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+        a[3] = (long)truly(which, (const struct timespec *)a[3], &own);
+    }
+    long result;
+    register long r10 __asm__("r10") = a[3];
+    register long r8 __asm__("r8") = a[4];
+    register long r9 __asm__("r9") = a[5];
+    __asm__ volatile("syscall" : "=a"(result)
+                     : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    if (result < 0 && result > -4096) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
 }
 
 /* ---- names and numbers ------------------------------------------------------------------ */
