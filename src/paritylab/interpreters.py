@@ -31,11 +31,12 @@ def uv_command() -> str:
 def install_command(version: str) -> str:
     """Return what to type, here and now, to get this Python version.
 
-    Such as ``uv python install 3.7``. The uv that came with the package is on nobody's PATH: it is
-    named from this folder where it is below it, and has to be installed otherwise.
+    Such as ``uv python install 3.7``. The uv that came with the package is on this process's PATH
+    at most (nox puts it there): it is named from this folder where it is below it, and has to be
+    installed otherwise.
     """
-    ours = os.path.relpath(uv_command())
-    if shutil.which("uv"):
+    ours, found = os.path.relpath(uv_command()), shutil.which("uv")
+    if found and not Path(found).is_relative_to(sys.prefix):
         program = "uv"
     else:
         program = "pip install uv && uv" if ours.startswith(os.pardir) else shlex.quote(ours)

@@ -10,8 +10,8 @@ from test_site_browser import AXE, PAGES, WIDTHS
 
 # On Python 3.13 a part of it misses a module that the standard library has lost.
 pytest.importorskip("marionette_driver.marionette", exc_type=ImportError)
-from marionette_driver import By, Wait, expected  # noqa: E402
-from marionette_driver.marionette import Marionette  # noqa: E402
+from marionette_driver import By, Wait, expected
+from marionette_driver.marionette import Marionette
 
 MESSAGES = "return Services.console.getMessageArray().map(one => String(one.message))"
 

@@ -70,3 +70,6 @@ def test_the_command_that_gets_a_python_works_as_it_is_typed(tmp_path: Path, mon
     assert interpreters.install_command("3.7") == "pip install uv && uv python install 3.7"
     monkeypatch.setenv("PATH", str(ours.parent))
     assert interpreters.install_command("3.7") == "uv python install 3.7"
+    # nox puts its environment's programs on the PATH of what it runs, not on that of the reader.
+    monkeypatch.setattr(sys, "prefix", str(ours.parents[1]))
+    assert interpreters.install_command("3.7") == "pip install uv && uv python install 3.7"
