@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Protocol
 
 from paritylab.gpurun import Answer
@@ -11,15 +13,24 @@ from paritylab.runner import Executed
 from paritylab.stacks import WorkerKey
 from paritylab.wire import Job
 
+BATCH = 16
+"""Errands that go together at most: what a host that dies costs, and what shares a warm worker."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Errand:
-    """A job that is to run on a worker, somewhere; ``id`` is unique within a run."""
+    """A job that is to run on a worker, somewhere; ``id`` is unique within a run.
+
+    ``cold`` gives it a fresh worker of its own; ``apart`` names those that share one among
+    themselves and with nobody else.
+    """
 
     id: str
     key: WorkerKey
     job: Job
     on_gpu: bool = False
+    cold: bool = False
+    apart: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +54,18 @@ class Report:
     def answer(self) -> Answer:
         """The answer, or why there is none."""
         return self.executed.answer
+
+
+def batches(errands: Iterable[Errand], size: int) -> Iterator[tuple[Errand, ...]]:
+    """Errands that follow each other and need the same worker, at most so many together."""
+    for _, group in groupby(errands, key=lambda one: (one.key.name, one.apart, one.cold)):
+        while some := tuple(islice(group, size)):
+            yield some
+
+
+def batch_size(errands: int, places: int) -> int:
+    """How many errands go together: every place has something to do, twice over."""
+    return max(1, min(BATCH, math.ceil(errands / (2 * places))))
 
 
 class Desk(Protocol):

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from clusters import free_port, host, kill, locally, many_cells, options, scheduler, told
 
-from paritylab.cluster import cells as clustered
+from paritylab import errands
 from paritylab.cluster.cells import open_desk, run_cells
 from paritylab.errors import EngineError
 from paritylab.model import CellResult, Verdict
@@ -30,7 +30,7 @@ def test_a_scheduler_that_is_killed_and_started_again_loses_no_cell(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that has no answer is asked again; what has one is neither run nor told again."""
-    monkeypatch.setattr(clustered, "BATCH", 2)
+    monkeypatch.setattr(errands, "BATCH", 2)
     log, port = tmp_path / "log", free_port()
     chosen = many_cells(project, 10, seconds=0.2, log=log)
     address = f"tcp://127.0.0.1:{port}"
@@ -56,7 +56,7 @@ def test_what_one_host_cannot_do_another_does(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host without room for its cache fails fast; it must not draw the whole matrix to itself."""
-    monkeypatch.setattr(clustered, "BATCH", 1)
+    monkeypatch.setattr(errands, "BATCH", 1)
     chosen = many_cells(project, 6, seconds=0.1)
     broken, port = tmp_path / "a file, no folder", free_port()
     broken.write_text("")
@@ -102,7 +102,7 @@ def test_a_cell_whose_hosts_die_is_told_and_takes_no_other_with_it(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The batch is taken apart until the one is found; the others end as on one machine."""
-    monkeypatch.setattr(clustered, "BATCH", 3)
+    monkeypatch.setattr(errands, "BATCH", 3)
     chosen = many_cells(project, 3)
     (project / "labs/double-01/pytorch.py").write_text(KILLER)
     port, few = free_port(), {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}

@@ -19,8 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from clusters import free_port, host, locally, many_cells, options, scheduler, told
 from machines import OURS, PREFIX, Machine, engine, machines, require
 
-from paritylab import bases, catalog, images, imagetransfer, locks
-from paritylab.cluster import cells as clustered
+from paritylab import bases, catalog, errands, images, imagetransfer, locks
 from paritylab.cluster.cells import open_desk, run_cells
 from paritylab.engines.docker import DockerEngine
 from paritylab.model import Cell, CellResult
@@ -80,7 +79,7 @@ def test_a_host_that_is_cut_off_costs_no_cell(
     project: Path, hosts: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its cells run again on the other host; each is told once, with the digest of one machine."""
-    monkeypatch.setattr(clustered, "BATCH", 1)
+    monkeypatch.setattr(errands, "BATCH", 1)
     chosen, port = many_cells(project, 8, seconds=0.3), free_port()
     with ExitStack() as stack:
         stack.enter_context(scheduler(port, OURS, variables=IMPATIENT))
@@ -132,7 +131,7 @@ def test_each_host_has_its_own_engine_and_loads_its_image_once(
     project: Path, image: str, hosts: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two engines that never saw the image; the one is cut off; digests are those of a third."""
-    monkeypatch.setattr(clustered, "BATCH", 1)
+    monkeypatch.setattr(errands, "BATCH", 1)
     chosen, port = many_cells(project, 8, seconds=0.3), free_port()
     with ExitStack() as stack:
         engines = [stack.enter_context(engine(one)) for one in hosts]

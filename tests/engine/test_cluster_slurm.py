@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from clusters import locally, many_cells, options, told
 from slurm import said, slurm
 
-from paritylab.cluster import cells as clustered
+from paritylab import errands
 from paritylab.cluster.cells import open_desk, run_cells
 from paritylab.model import CellResult
 from paritylab.runner import Settings
@@ -23,7 +23,7 @@ def test_jobs_of_slurm_run_the_cells_and_are_gone_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two jobs join; one is cancelled in the middle and another takes its place; nothing stays."""
-    monkeypatch.setattr(clustered, "BATCH", 1)
+    monkeypatch.setattr(errands, "BATCH", 1)
     project, folder = tmp_path / "project", Path(f"/tmp/pl-slurm-{tmp_path.name[-12:]}")
     shutil.copytree(Path(__file__).parents[1] / "fixtures/valid", project)
     (project / "cluster.toml").write_text(

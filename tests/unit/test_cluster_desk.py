@@ -11,11 +11,12 @@ import pytest
 from clusters import locally, many_cells, options, told
 from distributed import LocalCluster
 
-from paritylab.cluster import cells as clustered
+from paritylab import errands
 from paritylab.cluster import schedulers
-from paritylab.cluster.cells import batch_size, open_desk, run_cells
+from paritylab.cluster.cells import open_desk, run_cells
 from paritylab.cluster.schedulers import open_scheduler
 from paritylab.cluster.settings import ClusterSettings, read
+from paritylab.errands import batch_size
 from paritylab.errors import CatalogError, EngineError, UsageError
 from paritylab.model import CellResult
 from paritylab.runner import Settings
@@ -53,7 +54,7 @@ def test_a_worker_that_is_killed_costs_no_cell_and_counts_none_twice(
     project: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What ran on it runs again elsewhere; what had ended is not told again."""
-    monkeypatch.setattr(clustered, "BATCH", 2)
+    monkeypatch.setattr(errands, "BATCH", 2)
     chosen = many_cells(project, 8, seconds=0.15)
     seen: list[str] = []
 

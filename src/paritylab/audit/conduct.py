@@ -27,10 +27,12 @@ from paritylab.audit.model import (
 from paritylab.audit.plan import Planned, Request, covered, estimate, plan, slow
 from paritylab.audit.record import Record, gathered, lab_digests
 from paritylab.audit.replicates import across_environments, equivalences
-from paritylab.audit.run import Ran, Task, Workshop, timed
+from paritylab.audit.run import Workshop
 from paritylab.audit.search import Search, shortened
+from paritylab.audit.tasks import Ran, Task, timed
 from paritylab.audit.tiers import cell_audit
 from paritylab.audit.variations import VARIATIONS
+from paritylab.errands import Desk
 from paritylab.errors import LabError, UsageError
 from paritylab.journal import Journal
 from paritylab.model import Cell
@@ -84,25 +86,26 @@ def prepare(cells: Sequence[Cell], options: Options, request: Request, *, jobs: 
     )  # fmt: skip
 
 
-def run_audit(
+def run_audit(  # noqa: PLR0913 - what, where to, how, and whom to tell
     prepared: Prepared,
     *,
     out: Path,
     resume: bool = False,
     jobs: int | None = None,
     tell: Callable[[Step], None] = lambda _: None,
+    desk: Desk | None = None,
 ) -> Audit:
     """Run what was planned and return the document, which is also in ``out``.
 
     ``out`` is a folder for the journal, the baselines' outputs and ``audit.json``. Ctrl-C ends it
-    with a partial document; ``resume`` goes on with the folder's journal. Raises JournalError,
-    EngineError.
+    with a partial document; ``resume`` goes on with the folder's journal, ``desk`` sends the runs
+    to other machines. Raises JournalError, EngineError.
     """
     out.mkdir(parents=True, exist_ok=True)
     settled = _settled(prepared)
     with Journal(out / JOURNAL, kind="audit", facts=settled, resume=resume) as journal:
         record = Record(out, journal, {cell.id: cell for cell in prepared.cells})
-        with Workshop(prepared.options, jobs=jobs) as workshop:
+        with Workshop(prepared.options, jobs=jobs, desk=desk) as workshop:
             audit = _Conductor(prepared, record, workshop, tell).conduct()
     (out / DOCUMENT).write_bytes(to_json(audit))
     durations.learn(audit.observations)

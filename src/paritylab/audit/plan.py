@@ -9,7 +9,7 @@ from statistics import median
 
 from paritylab.audit.conditions import BASELINE, Condition, combined
 from paritylab.audit.model import PlannedCondition, Promise, Skipped
-from paritylab.audit.run import Task, first_baseline
+from paritylab.audit.tasks import Task, first_baseline
 from paritylab.audit.variations import VARIATIONS, Variation
 from paritylab.errors import UsageError, nearest
 from paritylab.model import Cell

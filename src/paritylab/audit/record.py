@@ -23,7 +23,7 @@ from paritylab.audit.model import (
     observation_to_plain,
 )
 from paritylab.audit.observe import Values, kept, observe
-from paritylab.audit.run import Ran, Task
+from paritylab.audit.tasks import Ran, Task
 from paritylab.journal import Journal
 from paritylab.model import Cell, Verdict
 from paritylab.scenarios import Problem

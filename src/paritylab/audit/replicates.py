@@ -11,7 +11,8 @@ from paritylab.audit.conditions import BASELINE
 from paritylab.audit.model import Equivalence, Observation, Outcome
 from paritylab.audit.observe import by_nature, distances, first_difference
 from paritylab.audit.record import Record
-from paritylab.audit.run import Ran, Task, Workshop, timed
+from paritylab.audit.run import Workshop
+from paritylab.audit.tasks import Ran, Task, timed
 from paritylab.audit.variations import Variation
 from paritylab.compare import contract_fault
 from paritylab.digest import canonical

@@ -22,7 +22,8 @@ from paritylab.audit.diff import (
 from paritylab.audit.evidence import cells_of
 from paritylab.audit.model import CellAudit, Observation, Outcome
 from paritylab.audit.observe import kept, observe
-from paritylab.audit.run import Ran, Workshop, first_baseline, timed
+from paritylab.audit.run import Workshop
+from paritylab.audit.tasks import Ran, first_baseline, timed
 from paritylab.audit.verify import Bundle, unlocked
 from paritylab.errors import BundleError
 from paritylab.locks import parse_lock

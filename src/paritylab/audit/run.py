@@ -7,57 +7,24 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
-from paritylab.audit import shim
-from paritylab.audit.conditions import BASELINE, Condition
+from paritylab.audit.conditions import BASELINE
 from paritylab.audit.engines import open_audit_engine
+from paritylab.audit.tasks import Ran, Task, ran
+from paritylab.audit.there import run_there
 from paritylab.engines.base import Engine, Unavailable
-from paritylab.errors import DockerError, ImageError, InterpreterError, LabError, LockError
+from paritylab.errands import Desk, Errand
+from paritylab.errors import LabError
 from paritylab.fleet import LocalFleet
 from paritylab.model import Cell, WorkerKey
 from paritylab.plan import Options
 from paritylab.runner import Runner, Settings, job_of, problem_of, worker_keys
 from paritylab.scenarios import Problem
 from paritylab.wire import JobResult
-
-_NOT_THE_LABS = (DockerError, ImageError, InterpreterError, LockError)
-CANNOT = "CannotVary"
-"""The exception of injob.py that says why a variation cannot be made."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One run to make; ``seed`` None is the lab's own for the frameworks."""
-
-    condition: Condition
-    cell: Cell
-    repeat: int = 0
-    phase: str = "plan"
-    seed: int | None = None
-
-    @property
-    def id(self) -> str:
-        """Unique within an audit: a journal's unit."""
-        seed = "" if self.seed is None else f"|{self.seed}"
-        return f"{self.phase}|{self.condition.id}|{self.repeat}|{self.cell.id}{seed}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """What came of a task: an answer, or a sentence why there is none (``fix`` may help).
-
-    ``seen`` is what a job sees of its machine under this condition.
-    """
-
-    task: Task
-    answer: JobResult | None
-    why: str = ""
-    fix: str = ""
-    seen: dict[str, str]
 
 
 class Workshop:
@@ -66,14 +33,17 @@ class Workshop:
     ``jobs`` cells run at a time. Inputs and expected values are computed once per lab.
     """
 
-    def __init__(self, options: Options, *, jobs: int | None = None) -> None:
-        self.options = options
+    def __init__(
+        self, options: Options, *, jobs: int | None = None, desk: Desk | None = None
+    ) -> None:
+        self.options, self.desk = options, desk
         self.jobs = jobs or len(os.sched_getaffinity(0))
         self.profile = options.settings.profile
         self._engines: dict[str, Engine | Unavailable] = {}
         self._probes: dict[tuple[str, int, str], dict[str, str] | str] = {}
         self._probing = threading.Lock()
         self._stopping = threading.Event()
+        self._cpus: set[str] = set()
 
     def __enter__(self) -> Workshop:
         return self
@@ -98,6 +68,8 @@ class Workshop:
 
     def prepare(self, cells: Sequence[Cell]) -> None:
         """Make what the cells need on the chosen engine; raises what its making raises."""
+        if self.desk:
+            return  # each host makes its own
         engine = self.engine("")
         assert not isinstance(engine, Unavailable)
         engine.prepare(worker_keys(cells, self.profile))
@@ -105,7 +77,7 @@ class Workshop:
     @property
     def images(self) -> dict[str, str]:
         """Ids of the images that the engines have run, by environment and device."""
-        found: dict[str, str] = {}
+        found = dict(self.desk.images) if self.desk else {}
         for engine in self._engines.values():
             found |= dict(getattr(engine, "images", {}))
         return found
@@ -147,6 +119,13 @@ class Workshop:
         wanted: Callable[[Task], bool],
     ) -> None:
         tasks = first + rest
+        if self.desk:
+            for some in (first, filter(wanted, rest)):
+                name = self.options.engine
+                run_there(
+                    list(some), self.desk, self.errand, engine=name, cpus=self._cpus, done=done
+                )
+            return
         engine = self.engine(tasks[0].condition.engine or "")
         if isinstance(engine, Unavailable):
             for task in tasks:
@@ -194,29 +173,32 @@ class Workshop:
         return iter(keys.values())
 
     def _one(self, task: Task, runner: Runner) -> Ran:
+        try:
+            errand = self.errand(task)
+            if isinstance(errand, Ran):
+                return errand
+            seen = self._seen(task, errand.key, runner)
+            answer, _ = runner.execute(errand.key, errand.job)
+        except LabError as fault:
+            answer, seen = fault, {}
+        return ran(task, answer, seen)
+
+    def errand(self, task: Task) -> Errand | Ran:
+        """Return a task's job and worker, or why there can be none; raises LabError."""
         condition, cell = task.condition, task.condition.cell(task.cell)
         if cell.device not in cell.environment.stacks:
             why = f"{cell.environment.name} has no stack for {cell.device}"
             return Ran(task=task, answer=None, why=why, seen={})
-        key = condition.key(task.cell, self.profile)
-        try:
-            seen = self._seen(task, key, runner)
-            job = job_of(cell, self.problem(task.cell), self.settings(task.cell))
-            if task.seed is not None:
-                job = replace(job, seed=task.seed)
-            answer, _ = runner.execute(key, condition.job(job, task.cell))
-        except LabError as fault:
-            answer, seen = fault, {}
-        if isinstance(answer, Unavailable):
-            return Ran(task=task, answer=None, why=answer.reason, fix=answer.fix, seen={})
-        if isinstance(answer, LabError) and (isinstance(answer, _NOT_THE_LABS) or _refused(answer)):
-            return Ran(task=task, answer=None, why=_told(answer), fix=answer.fix or "", seen={})
-        if isinstance(answer, LabError):
-            # The machine's fault or the lab's: nobody knows, so it counts as a failed run.
-            answer = JobResult(status="error", cause=str(answer))
-        if answer.error_type == CANNOT:
-            return Ran(task=task, answer=None, why=answer.message, seen={})
-        return Ran(task=task, answer=answer, seen=seen)
+        job = job_of(cell, self.problem(task.cell), self.settings(task.cell))
+        if task.seed is not None:
+            job = replace(job, seed=task.seed)
+        return Errand(
+            id=task.id,
+            key=condition.key(task.cell, self.profile),
+            job=condition.job(job, task.cell),
+            cold=condition.workers == "each",
+            apart=repr(condition.group) if condition.workers != "warm" else "",
+        )
 
     def _seen(self, task: Task, key: WorkerKey, runner: Runner) -> dict[str, str]:
         """What a job sees on this worker under this condition; asked once."""
@@ -237,28 +219,3 @@ class Workshop:
         if not isinstance(answer, JobResult) or answer.status != "ok":
             return {}
         return {name: str(value) for name, value in answer.values.items()}
-
-
-def _refused(fault: LabError) -> bool:
-    """Whether a worker could not start because its machine cannot make the variation."""
-    return any(words in str(fault) for words in shim.REFUSALS)
-
-
-def _told(fault: LabError) -> str:
-    return f"{fault.what} ({fault.why})" if fault.why else fault.what
-
-
-def timed(done: Callable[[Ran], None]) -> Callable[[Ran], None]:
-    """Pass on what is done, one at a time."""
-    lock = threading.Lock()
-
-    def one(ran: Ran) -> None:
-        with lock:
-            done(ran)
-
-    return one
-
-
-def first_baseline(cell: Cell) -> Task:
-    """The run that all others of a cell are held against."""
-    return Task(condition=BASELINE, cell=cell)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from paritylab.audit.conditions import BASELINE, Condition, combined
 from paritylab.audit.model import Cause, Difference, Observation, Outcome, Promise
-from paritylab.audit.run import Task
 from paritylab.audit.smallest import smallest
+from paritylab.audit.tasks import Task
 from paritylab.audit.variations import HOLDS, Variation, found
 from paritylab.model import Cell
 

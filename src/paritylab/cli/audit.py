@@ -18,7 +18,9 @@ from paritylab.audit.plan import Request
 from paritylab.audit.variations import VARIATIONS
 from paritylab.cli import options as opt
 from paritylab.cli.app import app, err, out
+from paritylab.cli.elsewhere import auditing_desk, elsewhere
 from paritylab.cli.evidence import bundle
+from paritylab.errands import Desk
 from paritylab.errors import EXIT_INTERRUPTED, EXIT_RED
 from paritylab.plan import Options, cells_of
 from paritylab.progress import Phases
@@ -57,6 +59,8 @@ def audit(
     resume: Resume = False,
     jobs: opt.Jobs = None,
     listed: Listed = False,
+    cluster: opt.Cluster = None,
+    cluster_settings: opt.ClusterFile = None,
 ) -> None:
     """Run cells again under controlled changes; say how far each reproduces, and why not further.
 
@@ -78,13 +82,16 @@ def audit(
         variations=tuple(variation or ()), repeats=repeats, pairs=pairs, seed=seed,
         together=not variation or len(variation) > 1,
     )  # fmt: skip
+    where = elsewhere(cluster, cluster_settings, jobs=jobs)
     jobs = jobs or len(os.sched_getaffinity(0))
-    prepared = conduct.prepare(cells_of(options), options, request, jobs=jobs)
+    cells = cells_of(options)
+    prepared = conduct.prepare(cells, options, request, jobs=jobs)
     out.print(show.outline(prepared, jobs=jobs))
     folder = target.with_suffix("") if target.suffix == ".zip" else target
     if folder == OUT and not resume:
         conduct.clear_finished(folder)
-    document = _conducted(prepared, folder, resume=resume, jobs=jobs)
+    with auditing_desk(where, cells, options) as desk:
+        document = _conducted(prepared, folder, resume=resume, jobs=jobs, desk=desk)
     _finish(document, folder, target)
 
 
@@ -180,13 +187,17 @@ def _stop_if_partial(document: Audit) -> None:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _conducted(prepared: Prepared, folder: Path, *, resume: bool, jobs: int) -> Audit:
+def _conducted(
+    prepared: Prepared, folder: Path, *, resume: bool, jobs: int, desk: Desk | None = None
+) -> Audit:
     with Phases("plan") as phases:
 
         def tell(step: Step) -> None:
             phases.tell(step.phase, done=step.done, total=step.total, last=step.last)
 
-        return conduct.run_audit(prepared, out=folder, resume=resume, jobs=jobs, tell=tell)
+        return conduct.run_audit(
+            prepared, out=folder, resume=resume, jobs=jobs, tell=tell, desk=desk
+        )
 
 
 def _variations() -> Table:

@@ -73,6 +73,19 @@ def grading_desk(where: Elsewhere | None, request: Request) -> DeskOf | None:
     return opened
 
 
+@contextmanager
+def auditing_desk(
+    where: Elsewhere | None, cells: Sequence[Cell], options: Options
+) -> Iterator[Desk | None]:
+    """Open the cluster for an audit of these cells; None where it is to be here."""
+    if where is None:
+        yield None
+        return
+    wanted = module("cells").wanted_for(cells, options, use="audit")
+    with module("opening").opened(where.cluster, wanted, file=where.file) as desk:
+        yield desk
+
+
 def module(name: str) -> ModuleType:
     """Return a module of paritylab.cluster; raises UsageError where Dask is not installed."""
     try:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import groupby, islice
 from pathlib import Path
 
 from paritylab import catalog
 from paritylab.cluster.desk import DaskDesk
 from paritylab.cluster.opening import Wanted, opened
-from paritylab.errands import Desk, Errand, Report
+from paritylab.errands import Desk, Errand, Report, batch_size, batches
 from paritylab.errors import LabError, UsageError
 from paritylab.model import Cell, CellResult
 from paritylab.plan import Options
 from paritylab.runner import Settings, concluded, failed, job_of, left_out, problem_of, wants_gpu
-
-BATCH = 16
-"""Cells that go together at most: what a host that dies costs, and what shares a warm worker."""
 
 
 def wanted_for(cells: Sequence[Cell], options: Options, *, use: str = "cells") -> Wanted:
@@ -34,7 +29,6 @@ def wanted_for(cells: Sequence[Cell], options: Options, *, use: str = "cells") -
         engine=options.engine,
         base=options.base,
         use=use,
-        cold=options.settings.cold,
         gpus=any(wants_gpu(cell, options.settings) for cell in cells),
     )
 
@@ -86,28 +80,24 @@ def _batches(
             keep(left_out(cell, options, cell.unsupported))
         else:
             able.append(cell)
-    size = batch_size(len(able), desk.places)
-    for _, group in groupby(able, key=lambda cell: cell.worker_key(options.profile).name):
-        while some := list(islice(group, size)):
-            errands = []
-            for cell in some:
-                try:
-                    errands.append(_errand(cell, options))
-                except LabError as fault:
-                    keep(failed(cell, options, fault))
-            if errands:
-                yield tuple(errands)
+    yield from batches(_errands(able, options, keep), batch_size(len(able), desk.places))
 
 
-def batch_size(cells: int, places: int) -> int:
-    """How many cells go together: every place has something to do, twice over."""
-    return max(1, min(BATCH, math.ceil(cells / (2 * places))))
+def _errands(
+    cells: Sequence[Cell], options: Settings, keep: Callable[[CellResult], None]
+) -> Iterator[Errand]:
+    for cell in cells:
+        try:
+            yield _errand(cell, options)
+        except LabError as fault:
+            keep(failed(cell, options, fault))
 
 
 def _errand(cell: Cell, options: Settings) -> Errand:
     job = job_of(cell, problem_of(cell.lab, options), options)
     key = cell.worker_key(options.profile)
-    return Errand(id=cell.id, key=key, job=job, on_gpu=wants_gpu(cell, options))
+    on_gpu = wants_gpu(cell, options)
+    return Errand(id=cell.id, key=key, job=job, on_gpu=on_gpu, cold=options.cold)
 
 
 def _judged(cell: Cell, report: Report, options: Settings) -> CellResult:

@@ -27,7 +27,6 @@ class Manifest:
     run: str
     engine: str
     base: str
-    cold: bool
     kit: Mapping[str, str]
     use: str = "cells"
     tags: Mapping[str, str] = field(default_factory=dict)

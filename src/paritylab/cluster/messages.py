@@ -41,6 +41,8 @@ class _Order(Frame):
     preload: list[str]
     variables: dict[str, str]
     on_gpu: bool
+    cold: bool
+    apart: str
     name: str
     file: str
     source: str
@@ -107,7 +109,7 @@ def pack_errand(errand: Errand) -> bytes:
         return pack(
             {
                 **key_facts(key), "kind": "order", "id": errand.id, "on_gpu": errand.on_gpu,
-                "name": job.id,
+                "cold": errand.cold, "apart": errand.apart, "name": job.id,
                 "file": job.file, "source": job.source, "stages": list(job.stages),
                 "seed": job.seed, "seconds": limits.seconds, "memory_mb": limits.memory_mb,
                 "output_mb": limits.output_mb, "gpu_memory_mb": limits.gpu_memory_mb,
@@ -158,7 +160,12 @@ def read_errands(data: bytes, environment: Callable[[str], Environment]) -> list
             inputs=decode_values(header.values, payload), limits=limits, seed=header.seed,
             profile=header.profile,
         )  # fmt: skip
-        found.append(Errand(id=header.id, key=key, job=job, on_gpu=header.on_gpu))
+        found.append(
+            Errand(
+                id=header.id, key=key, job=job, on_gpu=header.on_gpu, cold=header.cold,
+                apart=header.apart,
+            )
+        )  # fmt: skip
     return found
 
 

@@ -32,7 +32,6 @@ class Wanted:
     engine: str
     base: str
     use: str = "cells"
-    cold: bool = False
     gpus: bool = False
     grading: Mapping[str, Any] = field(default_factory=dict)
 
@@ -46,7 +45,7 @@ def opened(cluster: str, wanted: Wanted, *, file: Path | None = None) -> Iterato
     chosen = settings.read(file, wanted.root)
     manifest = Manifest(
         run=secrets.token_hex(8), engine=wanted.engine, base=wanted.base, use=wanted.use,
-        cold=wanted.cold, kit=kits.pack(wanted.stacks.values()), tags=_tags(wanted),
+        kit=kits.pack(wanted.stacks.values()), tags=_tags(wanted),
         images=chosen.images.model_dump(), grading=wanted.grading,
     )  # fmt: skip
     with ExitStack() as stack:

@@ -57,9 +57,8 @@ class Shop:
         self._host, self._most = host, most
         self._folder = kits.unpack(manifest.kit)
         self.engine = _engine(manifest)
-        self._settings = Settings(cold=manifest.cold)
         self._environments: dict[str, Environment] = {}
-        self._benches: dict[str, _Bench] = {}  # the last used ones last
+        self._benches: dict[tuple[str, str, bool], _Bench] = {}  # the last used ones last
         self._gpus: GpuPool | None = None
         self._prepared: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -103,7 +102,7 @@ class Shop:
         if missing:
             return Executed(answer=missing, versions={})
         self._prepare(errand.key, on_gpu=errand.on_gpu)
-        with self._bench(errand.key) as bench, bench.runner() as runner:
+        with self._bench(errand) as bench, bench.runner() as runner:
             return runner.place(errand.key, errand.job, on_gpu=errand.on_gpu)
 
     def _prepare(self, key: WorkerKey, *, on_gpu: bool) -> None:
@@ -117,15 +116,16 @@ class Shop:
                 self._prepared.add((key.environment.name, key.device))
 
     @contextmanager
-    def _bench(self, key: WorkerKey) -> Iterator[_Bench]:
+    def _bench(self, errand: Errand) -> Iterator[_Bench]:
+        name = (errand.key.name, errand.apart, errand.cold)
         with self._lock:
-            bench = self._benches.pop(key.name, None)
-            bench = bench or _Bench(self.engine, self._gpus, self._settings)
-            self._benches[key.name] = bench
+            bench = self._benches.pop(name, None)
+            bench = bench or _Bench(self.engine, self._gpus, Settings(cold=errand.cold))
+            self._benches[name] = bench
             bench.users += 1
-            unused = [name for name, one in self._benches.items() if not one.users]
+            unused = [which for which, one in self._benches.items() if not one.users]
             spare = unused[: max(0, len(self._benches) - self._most)]
-            leaving = [self._benches.pop(name) for name in spare]
+            leaving = [self._benches.pop(which) for which in spare]
         for one in leaving:
             one.close()
         try:

@@ -1,0 +1,58 @@
+"""An audit's runs on the hosts of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from paritylab.audit.tasks import Ran, Task, ran
+from paritylab.errands import Desk, Errand, batch_size, batches
+from paritylab.errors import EngineError, LabError
+
+
+def run_there(  # noqa: PLR0913 - what, where, how, and whom to tell
+    tasks: Sequence[Task],
+    desk: Desk,
+    errand: Callable[[Task], Errand | Ran],
+    *,
+    engine: str,
+    cpus: set[str],
+    done: Callable[[Ran], None],
+) -> None:
+    """Run tasks on a desk's hosts, whose engine is ``engine``; ``errand`` makes a task one.
+
+    ``cpus`` collects the kinds of their CPUs. Raises EngineError when there are several: an audit
+    would blame a variation.
+    """
+    asked: dict[str, Task] = {}
+
+    def errands() -> Iterator[Errand]:
+        for task in tasks:
+            found = _there(task, errand, engine)
+            if isinstance(found, Ran):
+                done(found)
+            else:
+                asked[found.id] = task
+                yield found
+
+    size = batch_size(len(tasks), desk.places) if tasks else 1
+    for report in desk.reports(batches(errands(), size)):
+        cpus.add(report.executed.cpu or "")
+        if len(cpus - {""}) > 1:
+            raise EngineError(
+                "the hosts of the cluster have different CPUs",
+                why=f"an audit would blame its variations: {'; '.join(sorted(cpus))}",
+                fix="hosts of one kind (SLURM: directives = ['--constraint=...'])",
+            )
+        done(ran(asked.pop(report.id), report.answer, {}))
+
+
+def _there(task: Task, errand: Callable[[Task], Errand | Ran], engine: str) -> Errand | Ran:
+    other = task.condition.engine
+    if other and other != engine:
+        why = f"the hosts of a cluster have one engine, {engine}"
+        fix = "ask for this variation without --cluster"
+        return Ran(task=task, answer=None, why=why, fix=fix, seen={})
+    try:
+        return errand(task)
+    except LabError as fault:
+        return ran(task, fault, {})
