@@ -72,12 +72,9 @@ def audit(
     if listed:
         out.print(_variations())
         return
-    options = Options(
-        selection=opt.selection(lab, implementation, environment, device),
-        settings=Settings(profile=profile),
-        engine=engine,
-        base=base,
-    )
+    chosen = opt.selection(lab, implementation, environment, device)
+    settings = Settings(profile=profile)
+    options = Options(selection=chosen, settings=settings, engine=engine, base=base)
     request = Request(
         variations=tuple(variation or ()), repeats=repeats, pairs=pairs, seed=seed,
         together=not variation or len(variation) > 1,
@@ -87,12 +84,18 @@ def audit(
     cells = cells_of(options)
     prepared = conduct.prepare(cells, options, request, jobs=jobs)
     out.print(show.outline(prepared, jobs=jobs))
-    folder = target.with_suffix("") if target.suffix == ".zip" else target
-    if folder == OUT and not resume:
-        conduct.clear_finished(folder)
+    folder = _folder(target, resume=resume)
     with auditing_desk(where, cells, options) as desk:
         document = _conducted(prepared, folder, resume=resume, jobs=jobs, desk=desk)
     _finish(document, folder, target)
+
+
+def _folder(target: Path, *, resume: bool) -> Path:
+    """Where an audit is written; a finished one makes room in the usual place."""
+    folder = target.with_suffix("") if target.suffix == ".zip" else target
+    if folder == OUT and not resume:
+        conduct.clear_finished(folder)
+    return folder
 
 
 def _finish(document: Audit, folder: Path, target: Path) -> None:

@@ -43,7 +43,8 @@ class _Flight:
     avoid: set[str] = field(default_factory=set)
     future: Future | None = None
     faults: int = 0
-    deaths: int = 0
+    deaths: int = 0  # of workers that it was alone on
+    alone: bool = False
 
 
 class DaskDesk:
@@ -59,6 +60,7 @@ class DaskDesk:
         self.hosts: dict[str, int] = {}
         self._flying: dict[int, _Flight] = {}
         self._again: list[_Flight] = []
+        self._suspects: list[_Flight] = []
         self._landed: SimpleQueue[tuple[_Flight, Future, Any]] = SimpleQueue()
         self._fetching = ThreadPoolExecutor(_FETCHERS)
 
@@ -100,8 +102,10 @@ class DaskDesk:
                 continue
             errands = next(supply, None)
             if errands is None:
-                return
+                break
             self._send(_Flight(errands=errands))
+        if not self._flying and self._suspects:
+            self._send(self._suspects.pop())
 
     def _send(self, flight: _Flight) -> None:
         message = b"".join(map(messages.pack_errand, flight.errands))
@@ -193,13 +197,17 @@ class DaskDesk:
             yield from self._refused(flight, str(fault))
 
     def _killed(self, flight: _Flight) -> Iterator[Report]:
-        """Hosts die under a batch: find out with which of its errands, before it is given up."""
-        if len(flight.errands) > 1:
-            self._again += [_Flight(errands=[one]) for one in flight.errands]
+        """Workers die under a batch, or under what ran beside it on the same worker.
+
+        Its errands are asked again in the end, each alone in the whole cluster: then it is certain
+        which of them brings workers down.
+        """
+        if not flight.alone:
+            self._suspects += [_Flight(errands=[one], alone=True) for one in flight.errands]
             return
         flight.deaths += 1
         if flight.deaths < DEATHS:
-            self._again.append(flight)
+            self._suspects.append(flight)
             return
         yield from _given_up(flight, "the workers of the cluster that ran it died, each of them")
 
@@ -222,6 +230,7 @@ class DaskDesk:
         futures = [one.future for one in self._flying.values() if one.future]
         self._flying.clear()
         self._again.clear()
+        self._suspects.clear()
         self._link.cancel(futures)
 
 
