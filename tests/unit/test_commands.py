@@ -1,5 +1,6 @@
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,15 +26,18 @@ def test_a_program_that_is_not_there_or_never_ends() -> None:
     assert try_run(python("import time; time.sleep(60)"), timeout=0.2).status == 124
 
 
-def test_results_come_as_they_end_and_chatter_blocks_nobody() -> None:
+def test_results_come_as_they_end_and_chatter_blocks_nobody(tmp_path: Path) -> None:
     """A program that writes a megabyte of warnings ends, though nobody reads while it runs."""
-    commands = [
-        python("import time; time.sleep(0.5)"),
-        python("import sys; sys.stderr.write('x' * 1_000_000)"),
-    ]
-    ended = list(run_each(commands, jobs=2))
-    assert [index for index, _ in ended] == [1, 0]
-    assert len(ended[0][1].stderr) == 1_000_000
+    told = tmp_path / "the second was told"
+    waits = (
+        f"import pathlib, time\nwhile not pathlib.Path({str(told)!r}).exists(): time.sleep(0.01)"
+    )
+    commands = [python(waits), python("import sys; sys.stderr.write('x' * 1_000_000)")]
+    running = run_each(commands, jobs=2)
+    index, ended = next(running)
+    assert (index, len(ended.stderr)) == (1, 1_000_000)
+    told.touch()
+    assert [index for index, _ in running] == [0]
 
 
 def test_what_still_runs_is_killed_when_the_caller_leaves(tmp_path) -> None:

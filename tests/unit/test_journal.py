@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paritylab.errors import JournalError
@@ -111,6 +111,7 @@ def test_forgetting_takes_the_prefix_literally(tmp_path: Path) -> None:
         assert list(journal.done()) == ["ab/1", "a%/1"]
 
 
+@settings(deadline=None)  # every record reaches the disk, which may be slow
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), min_size=1),
