@@ -1,7 +1,11 @@
 """Clusters of Dask's own programs: a scheduler that is killed, hosts that cannot, hosts that go."""
 
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -117,3 +121,28 @@ def test_a_cell_whose_hosts_die_is_told_and_takes_no_other_with_it(
     assert red.cell == "double-01-pytorch@tiny-cpu"
     assert (red.verdict, len(found)) == (Verdict.FAILED, 6)
     assert "workers of the cluster that ran it died" in red.message
+
+
+def test_ctrl_c_in_a_terminal_ends_a_trial_cluster_in_silence(
+    project: Path, tmp_path: Path
+) -> None:
+    """It reaches Dask's processes, too: exit code 130, one sentence, no traceback, nothing left."""
+    many_cells(project, 2, seconds=30.0, log=tmp_path / "log")
+    stand_in = str(Path(__file__).parents[1] / "fixtures/stand_in")
+    command = [sys.executable, "-m", "paritylab", "run", "--engine", "here", "--cluster", "local:2"]
+    process = subprocess.Popen(
+        command, cwd=project, start_new_session=True, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": f"{stand_in}:{os.environ.get('PYTHONPATH', '')}"},
+    )  # fmt: skip
+    try:
+        for _ in range(900):
+            if (tmp_path / "log").exists():
+                break
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        kill(process)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1].startswith("interrupted")
+    assert "Traceback" not in said

@@ -13,6 +13,7 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security as Tls
 
+from paritylab.cluster import quiet
 from paritylab.cluster.settings import ClusterSettings, Slurm
 from paritylab.errors import EngineError, UsageError
 
@@ -114,6 +115,7 @@ def _local(workers: int, *, gpus: bool) -> LocalCluster:
         dashboard_address="127.0.0.1:0",  # any port: another cluster may have the usual one
         silence_logs=logging.CRITICAL,
         resources={"GPU": 1} if gpus else None,
+        preload=[quiet.__name__],
         **_WORKER,
     )
 
