@@ -13,7 +13,7 @@ from docker.client import DockerClient
 from docker.errors import DockerException, ImageNotFound
 from rich.progress import Progress
 
-from paritylab import bases, catalog, cudacheck, images, worker
+from paritylab import bases, catalog, cudacheck, images, warmup, worker
 from paritylab.engines.docker import DockerEngine
 from paritylab.engines.gpuprobe import gpus_in, pieces
 from paritylab.errors import LabError, NoGpuError
@@ -33,7 +33,7 @@ PARENT = """
 import os, sys
 sys.path.insert(0, "/tmp")
 import parent
-parent._preload(["{module}"])
+parent._preload(["{module}"], open("/tmp/warmup.py").read())
 print("parent:", os.path.exists("{started}"))
 {ask}
 print("asked:", os.path.exists("{started}"))
@@ -136,7 +136,8 @@ def test_the_parent_of_jobs_never_starts_cuda(
         environment={"LD_LIBRARY_PATH": "/tmp", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"},
     )  # fmt: skip
     try:
-        files = {library: "libcuda.so.1", Path(worker.__file__): "parent.py"}
+        files = {library: "libcuda.so.1", Path(worker.__file__): "parent.py",
+                 Path(warmup.__file__): "warmup.py"}  # fmt: skip
         container.put_archive("/tmp", packed(files))
         container.start()
         container.wait(timeout=600)
