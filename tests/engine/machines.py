@@ -95,7 +95,10 @@ def machines(folder: Path, count: int) -> Iterator[list[Machine]]:
             made.append(one)
         yield made
     finally:
-        for words in [("netns", "del", name) for name in names] + [("link", "del", bridge)]:
+        # A namespace lives on while a process in it does, and would keep its cable's name taken.
+        cables = [("link", "del", f"{name}v") for name in names]
+        rest = [("netns", "del", name) for name in names] + [("link", "del", bridge)]
+        for words in cables + rest:
             subprocess.run(["ip", *words], capture_output=True, check=False)
 
 

@@ -111,9 +111,17 @@ def _worker_of(endpoint: Endpoint) -> int:
     """The process that has the endpoint's folder as its own: a child of this process."""
     folder = str(Path(endpoint.socket).parent)
     for pid in _children()[os.getpid()]:
-        with suppress(OSError):
+        try:
             if os.readlink(f"/proc/{pid}/cwd").startswith(folder):
                 return pid
+        except PermissionError as fault:
+            raise EngineError(
+                "the memory of a worker cannot be read",
+                why="a worker lets nobody look into it but root with SYS_PTRACE",
+                fix="run as root, or measure in containers: --engine docker",
+            ) from fault
+        except OSError:  # it has just ended
+            continue
     raise EngineError(f"the worker of {endpoint.name} is not to be found in /proc")
 
 

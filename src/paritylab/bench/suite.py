@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -77,8 +77,8 @@ class Request:
         return Options(selection=chosen, engine=engine or self.engine, base=self.base)
 
 
-def measure(request: Request, tell: Tell) -> list[Figure]:
-    """Measure what is asked for, in the order of the letters.
+def measure(request: Request, tell: Tell) -> Iterator[list[Figure]]:
+    """Measure what is asked for, in the order of the letters; yield the figures of each.
 
     Raises UsageError, and what the engines raise; a cell that is not green is an EngineError.
     """
@@ -87,12 +87,10 @@ def measure(request: Request, tell: Tell) -> list[Figure]:
         "a": _warm, "b": _matrix, "c": _grading, "d": _builds, "e": _scaling, "f": _memory,
         "g": _growth,
     }  # fmt: skip
-    figures: list[Figure] = []
     for letter, way in ways.items():
         if letter in request.only:
             tell(f"({letter}) {LETTERS[letter]}")
-            figures += way(request, tell)
-    return figures
+            yield way(request, tell)
 
 
 def document(figures: Sequence[Figure], request: Request) -> dict[str, Any]:

@@ -48,12 +48,21 @@ def bench(
     ).check()
     if results:
         report.check_writable(results)
-    figures = suite.measure(request, lambda line: err.print(line, markup=False, highlight=False))
-    host = report.host()
-    out.print(_table(figures, f"{host['cores']} cores, {repeats} repeats, {cpu_model()}"))
-    if results:
-        report.write_json(results, suite.document(figures, request))
-        out.print(f"results: {results}", style="dim", markup=False)
+    figures: list[Figure] = []
+    try:
+        for found in suite.measure(request, _tell):
+            figures += found
+            if results:  # whatever comes later, an hour's figures stay
+                report.write_json(results, suite.document(figures, request))
+    finally:
+        title = f"{report.host()['cores']} cores, {repeats} repeats, {cpu_model()}"
+        out.print(_table(figures, title))
+        if results and figures:
+            out.print(f"results: {results}", style="dim", markup=False)
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False, highlight=False)
 
 
 def _letters(only: str | None) -> tuple[str, ...]:
