@@ -8,15 +8,18 @@ Python 3.7 on; it imports the standard library alone. A change that cannot be ma
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
 from concurrent import futures
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
@@ -197,14 +200,11 @@ CHANGES: Dict[str, Callable[[Any], Optional[Undo]]] = {
 def elsewhere(stage: Stage, folder: str) -> Stage:
     """Return ``stage``, run in another working directory that keeps what is in it.
 
-    ``folder`` is a path that nobody else uses, or empty for one below the job's own.
+    ``folder`` is a path that other jobs want too, one at a time, or empty for one below the job's
+    own folder.
     """
 
-    def run(inputs: Any, workdir: Any) -> Any:
-        place = folder or os.path.join(str(workdir), ".d\u00e9j\u00e0 vu")
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(str(workdir), folder)
+    def moved(inputs: Any, workdir: Any, place: str) -> Any:
         os.makedirs(place, exist_ok=True)
         os.chdir(place)
         os.environ.update(PWD=place, TMPDIR=place)
@@ -212,12 +212,40 @@ def elsewhere(stage: Stage, folder: str) -> Stage:
             return stage(inputs, type(workdir)(place))
         finally:
             os.chdir(str(workdir))
-            if folder:
+
+    def run(inputs: Any, workdir: Any) -> Any:
+        if not folder:
+            return moved(inputs, workdir, os.path.join(str(workdir), ".d\u00e9j\u00e0 vu"))
+        with one_at_a_time(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(str(workdir), folder)
+            try:
+                return moved(inputs, workdir, folder)
+            finally:
                 shutil.rmtree(str(workdir), ignore_errors=True)
                 shutil.copytree(folder, str(workdir))
                 shutil.rmtree(folder)
 
     return run
+
+
+@contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Hold a name that one process of this machine (or container) has at a time; wait for it.
+
+    An abstract socket needs no file that another job's user could not open, and goes with its
+    process however that ends.
+    """
+    with socket.socket(socket.AF_UNIX) as held:
+        while True:
+            try:
+                held.bind(b"\0" + name.encode())
+                break
+            except OSError as fault:
+                if fault.errno != errno.EADDRINUSE:
+                    raise
+                time.sleep(0.005)
+        yield
 
 
 def undone(stage: Stage, undo: List[Undo]) -> Stage:
