@@ -17,6 +17,7 @@ from docker.errors import DockerException
 from rich.progress import Progress
 
 from paritylab import bases, cache, catalog, hostpip, imagebuild, imageparts, images, locks
+from paritylab.bench import builds
 from paritylab.errors import DiskFullError, ImageError
 from paritylab.model import Environment
 
@@ -202,6 +203,29 @@ def test_the_layer_below_is_not_written_again(
         client.images.remove(image.labels[images.LABEL], force=True)
     assert any("/beta/" in name for name in names)
     assert [name for name in names if "alphabet" in name or "pyvenv" in name] == []
+
+
+def test_the_benchmark_of_builds_builds_and_leaves_nothing(
+    client, environment, tmp_path: Path, monkeypatch
+) -> None:
+    """Ours and a plain `docker build`, with and without a changed line; only its own tags go."""
+    root, links = environment.folder.parents[1], tmp_path / "links"
+    large, small = make_wheel(links, "alphabet"), make_wheel(links, "beta")
+    monkeypatch.setattr(builds, "CHANGED", (small.name.split("-")[0],))
+    monkeypatch.setattr(imageparts, "LARGE", large.stat().st_size)
+    probe = lock_wheel(root, large, small, make_wheel(links, "alpha"))
+    image = client.images.get(ensure(client, probe))
+    try:
+        figures = builds.builds(probe, base="bootstrap", repeats=1, tell=print)
+        assert client.images.get(image.id).tags == image.tags
+        assert client.images.get(image.labels[images.LABEL])
+    finally:
+        client.images.remove(image.labels[images.LABEL], force=True)
+    assert [tag for one in client.images.list() for tag in one.tags if builds.TAG in tag] == []
+    unchanged, line, *plain = figures
+    assert unchanged.met is True
+    assert 0 < line.median < 1
+    assert all(figure.median > 0 for figure in plain)
 
 
 def test_the_tag_covers_everything_that_makes_the_image(environment) -> None:
