@@ -1,8 +1,8 @@
 """An image's lock in two parts, a layer each: the few large packages, and all the others.
 
-TensorFlow and PyTorch are most of an image's bytes and change seldom. Below everything else, in a
-layer of their own, they need not be installed, compiled and committed again for every other line
-of the lock.
+A sixth of the packages is nearly all of an image's bytes and of its build. Below everything else,
+in a layer of their own, they need not be installed, compiled and committed again for every other
+line of the lock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from paritylab import atomic, cache
 from paritylab.locks import Pin, Pins
 
-LARGE = 50 << 20
+LARGE = 1 << 20
 """Bytes of a wheel from which on its package belongs to the foundation."""
 FOUNDATION, OTHERS = "foundation", "others"
 

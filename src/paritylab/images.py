@@ -11,7 +11,7 @@ from docker.client import DockerClient
 from docker.errors import ImageNotFound
 from rich.progress import Progress
 
-from paritylab import bases, cache, imagebuild, locking, locks, wheelhouse
+from paritylab import bases, cache, imagebuild, imageparts, locking, locks, wheelhouse
 from paritylab.bases import Base
 from paritylab.errors import ImageError
 from paritylab.imagebuild import FOUNDATION, KIND, Recipe
@@ -65,6 +65,7 @@ def tag(environment: Environment, device: str, base: Base) -> str:
     recipe = _folder(environment)
     stack = environment.stacks[device]
     facts = [base.reference, stack.lock_digest, environment.python, device, *stack.drop]
+    facts.append(f"large: {imageparts.LARGE}")
     files = [recipe / "install.sh", recipe / "Dockerfile", recipe / "tools.lock"]
     digest = hashlib.sha256("\n".join(facts).encode())
     for file in files:
