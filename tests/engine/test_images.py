@@ -42,9 +42,9 @@ def client() -> Iterator[DockerClient]:
     except DockerException as fault:
         pytest.skip(f"no Docker engine answers: {fault}")
     yield found
-    for row in images.listing(found):
-        if row.tag.startswith(f"paritylab/{NAME}:"):
-            found.images.remove(row.tag, force=True)
+    # By id: one that lost its tag while a container of it ended has a label still.
+    for image in found.images.list(filters={"label": f"paritylab.environment={NAME}"}):
+        found.images.remove(image.id, force=True)
     found.close()
 
 
