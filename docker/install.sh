@@ -1,16 +1,20 @@
 #!/bin/sh
-# Turn a base image into an environment; runs inside the container, without network.
+# Turn a base image into an environment, or one into a larger one; runs inside the container,
+# without network.
 #
 #   install.sh PYTHON DEVICE      e.g. install.sh python3.11 cpu
 #
 # Reads beside itself: lock, wheels/ (of the lock), tools/ (uv's wheel) and, where it is there,
 # drop. Writes /opt/venv and nothing else. The same input gives the same bytes, dates included.
+# What is in /opt/venv already is not touched, so that it stays in the layer below.
 set -eu
 umask 022
-python=$1 device=$2 here=$(dirname "$0") epoch=@1747699200
+python=$1 device=$2 here=$(dirname "$0") epoch=1747699200
 export PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp TMPDIR=/tmp
 
 step() { echo "== $1"; }
+# What an earlier run left is dated; everything else is new.
+new() { find "$@" \( -newermt "@$epoch" -o ! -newermt "@$((epoch - 1))" \); }
 
 step "installing"
 "$python" -I -B -c '
@@ -22,13 +26,15 @@ open("/tmp/uv", "wb").write(wheel.read(name))
 chmod +x /tmp/uv
 # The cache is on the image's own file system, so that files are linked into place, not copied.
 uv() { /tmp/uv --quiet --no-config --offline --cache-dir /opt/.uv "$@"; }
-uv venv --python "$python" /opt/venv
-uv pip sync --no-index --find-links "$here/wheels" --require-hashes \
-  --python /opt/venv/bin/python "$here/lock"
+[ -d /opt/venv ] || uv venv --python "$python" /opt/venv
+if [ -s "$here/lock" ]; then
+  uv pip install --no-deps --no-index --find-links "$here/wheels" --require-hashes \
+    --python /opt/venv/bin/python --requirements "$here/lock"
+fi
 rm -rf /opt/.uv /tmp/uv
 # uv notes when a wheel's file was last changed: true of this build only.
 find /opt/venv -name uv_cache.json -delete
-find /opt/venv -name RECORD -exec sed -i '/uv_cache\.json/d' {} +
+new /opt/venv -name RECORD | while read -r record; do sed -i '/uv_cache\.json/d' "$record"; done
 
 step "stripping"
 # -B: isolated mode ignores the variable above, and a .pth file imports at every start.
@@ -62,9 +68,12 @@ step "compiling"
 # container. A hash instead of a date in it, so that nothing depends on when this ran. It fails on
 # templates and Python 2 files that some packages carry; nobody imports those. One process and no
 # site (-S): what was imported or compiled before, in the same process, changes a file's byte code.
-/opt/venv/bin/python -S -m compileall -q -f -j 1 --invalidation-mode unchecked-hash "$site" \
-  >/dev/null 2>&1 || true
+new "$site" -type f -name '*.py' | LC_ALL=C sort |
+  /opt/venv/bin/python -S -m compileall -q -f -j 1 --invalidation-mode unchecked-hash -i - \
+    >/dev/null 2>&1 || true
 
 step "dating"
-find /opt/venv -exec touch -h -d "$epoch" {} +
-touch -d "$epoch" /opt
+new /opt/venv >/tmp/new
+tr '\n' '\0' </tmp/new | xargs -0 -r touch -h -d "@$epoch"
+touch -d "@$epoch" /opt
+rm /tmp/new

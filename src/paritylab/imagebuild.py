@@ -30,12 +30,17 @@ PATIENCE = 3600
 """Seconds that one call may take; unpacking, committing and loading gigabytes is slow."""
 KIND = "paritylab.kind"
 BUILD = "paritylab.build"
+FOUNDATION = "foundation"
+"""The kind of an image that others of ours are built on."""
 NO_SPACE = "no space left on device"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What one image is built from: base image, files by name, the script's arguments, labels."""
+    """What one image is built from: base image, files by name, the script's arguments, labels.
+
+    ``foundation`` is what must be built first, to be the base in ``base``'s place.
+    """
 
     tag: str
     base: str
@@ -43,6 +48,7 @@ class Recipe:
     arguments: tuple[str, ...]
     dockerfile: Path
     labels: Mapping[str, str]
+    foundation: Recipe | None = None
 
 
 def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
@@ -147,11 +153,10 @@ def _install(container: Container, recipe: Recipe, progress: Progress) -> None:
 def _commit(client: DockerClient, container: Container, recipe: Recipe, progress: Progress) -> str:
     task = progress.add_task(f"{_short(recipe.tag)}: committing", total=None)
     committed = container.commit()
-    base = client.images.get(recipe.base).attrs
     config = ImageConfig(
         layers=committed.attrs["RootFS"]["Layers"],
         history=[
-            *(f"base layer {number}" for number, _ in enumerate(base["RootFS"]["Layers"])),
+            *_history(client, recipe.base),
             f"docker/install.sh {' '.join(recipe.arguments)}",
         ],
         runtime={**runtime(recipe.dockerfile), "Labels": dict(recipe.labels)},
@@ -166,6 +171,14 @@ def _commit(client: DockerClient, container: Container, recipe: Recipe, progress
 def _short(tag: str) -> str:
     """``tf2:cpu`` of ``paritylab/tf2:cpu-0123456789ab``."""
     return tag.removeprefix("paritylab/").rpartition("-")[0]
+
+
+def _history(client: DockerClient, base: str) -> list[str]:
+    """A line for each layer of the base; what we made tells its own."""
+    image = client.images.get(base)
+    if image.labels.get(KIND) == FOUNDATION:
+        return [str(entry["CreatedBy"]) for entry in reversed(image.history())]
+    return [f"base layer {number}" for number, _ in enumerate(image.attrs["RootFS"]["Layers"])]
 
 
 def _failure(tag: str, why: str) -> ImageError:

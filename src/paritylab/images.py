@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from docker.client import DockerClient
 from docker.errors import ImageNotFound
 from rich.progress import Progress
 
-from paritylab import bases, cache, imagebuild, locking, locks, wheelhouse
+from paritylab import bases, cache, imagebuild, imageparts, locking, locks, wheelhouse
 from paritylab.bases import Base
 from paritylab.errors import ImageError
-from paritylab.imagebuild import KIND, Recipe
+from paritylab.imagebuild import FOUNDATION, KIND, Recipe
+from paritylab.imageparts import Part, parts
 from paritylab.model import Environment, Stack
 from paritylab.shipped import recipes
 
-KINDS = (f"{KIND}=image", f"{KIND}=base")
+KINDS = (f"{KIND}=image", f"{KIND}=base", f"{KIND}={FOUNDATION}")
+LABEL = "paritylab.foundation"
+"""What tells the tag of the foundation that an image was built on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +34,17 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRow:
-    """One image that we made: its tag, id, kind (``image`` or ``base``), size and layers."""
+    """One image that we made: its tag, id, size and layers, and what it was built on.
+
+    ``kind`` is ``image``, ``base`` or ``foundation``; ``foundation`` the tag of an image's own.
+    """
 
     tag: str
     image_id: str
     kind: str
     size: int
     layers: tuple[Layer, ...]
+    foundation: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,7 @@ def tag(environment: Environment, device: str, base: Base) -> str:
     recipe = _folder(environment)
     stack = environment.stacks[device]
     facts = [base.reference, stack.lock_digest, environment.python, device, *stack.drop]
+    facts.append(f"large: {imageparts.LARGE}")
     files = [recipe / "install.sh", recipe / "Dockerfile", recipe / "tools.lock"]
     digest = hashlib.sha256("\n".join(facts).encode())
     for file in files:
@@ -83,11 +91,19 @@ def ensure(
     present = _present(client, name)
     if present:
         return present
-    with cache.locked(_build_lock(name)):
-        present = _present(client, name)
+    recipe = recipe_of(client, environment, device, base=found, mode=base, progress=progress)
+    return made(client, recipe, progress)
+
+
+def made(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
+    """Return the id of a recipe's image, building it and its foundation if they are not there."""
+    with cache.locked(_build_lock(recipe.tag)):
+        present = _present(client, recipe.tag)
         if present:
             return present
-        recipe = recipe_of(client, environment, device, base=found, mode=base, progress=progress)
+        if recipe.foundation:
+            below = made(client, recipe.foundation, progress)
+            recipe = replace(recipe, base=below, foundation=None)
         return imagebuild.build(client, recipe, progress)
 
 
@@ -105,15 +121,33 @@ def recipe_of(  # noqa: PLR0913 - what is built, from what, and who is told
     Raises what ``ensure`` raises.
     """
     # Wheels first: without them the engine need not be bothered.
-    files = _files(environment, device, progress)
-    return Recipe(
+    below, above = _parts(environment, device, progress)
+    shared = _shared(environment, device, progress)
+    own = Recipe(
         tag=tag(environment, device, base),
         base=bases.provide(client, base, environment, mode=mode),
-        files=files,
+        files=above.files(shared),
         arguments=(f"python{environment.python}", device),
         dockerfile=_folder(environment) / "Dockerfile",
         labels=_labels(environment, device, base),
     )
+    if not below.pins:
+        return own
+    name = _foundation_tag(own, base, below, shared)
+    foundation = replace(own, tag=name, files=below.files(shared), labels={KIND: FOUNDATION})
+    return replace(own, foundation=foundation, labels={**own.labels, LABEL: name})
+
+
+def _foundation_tag(own: Recipe, base: Base, part: Part, shared: Mapping[str, Path]) -> str:
+    """Named by what makes it, and by no environment: two may share it."""
+    facts = [base.reference, *own.arguments, *(pin.requirement for pin in part.pins.values())]
+    files = [path for name, path in sorted(shared.items()) if not name.startswith("tools/")]
+    digests = [
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (*files, own.dockerfile, own.dockerfile.with_name("tools.lock"))
+    ]
+    digest = hashlib.sha256("\n".join([*facts, *digests]).encode()).hexdigest()
+    return f"paritylab/{FOUNDATION}:{own.arguments[1]}-{digest[:12]}"
 
 
 def context(
@@ -122,10 +156,12 @@ def context(
     """Fill an empty ``folder`` so that ``docker build`` makes the same files as ``ensure``."""
     if folder.exists() and any(folder.iterdir()):
         raise ImageError(f"{folder} is not empty", fix="name a folder that is not there yet")
-    for name, file in _files(environment, device, progress).items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
+    shared = _shared(environment, device, progress)
+    for part in _parts(environment, device, progress):
+        for name, file in part.files(shared).items():
+            target = folder / part.name / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
     arguments = {"BASE": base.reference, "PYTHON": f"python{environment.python}", "DEVICE": device}
     return Context(folder=folder, arguments=arguments)
 
@@ -155,6 +191,7 @@ def listing(client: DockerClient) -> list[ImageRow]:
                 kind=image.labels[KIND],
                 size=image.attrs["Size"],
                 layers=layers,
+                foundation=image.labels.get(LABEL, ""),
             )
             for name in image.tags
         ]
@@ -170,12 +207,18 @@ def prune(
     Nothing that another tool made is touched, and no build that runs at the moment.
     """
     prefix = f"paritylab/{environment}:" if environment else ""
-    removed = []
-    for row in listing(client):
-        if row.tag.startswith(prefix) and not {row.tag, row.image_id} & set(keep):
-            client.images.remove(row.tag, force=True)
-            removed.append(row.tag)
+    removed = superfluous(listing(client), keep, prefix)
+    for name in removed:
+        client.images.remove(name, force=True)
     return removed + sweep_builds(client, prefix)
+
+
+def superfluous(rows: Iterable[ImageRow], keep: Collection[str], prefix: str = "") -> list[str]:
+    """Return the tags below ``prefix`` that are not to be kept; what is, keeps its foundation."""
+    rows = list(rows)
+    wanted = {row.foundation for row in rows if {row.tag, row.image_id} & set(keep)} | set(keep)
+    unwanted = (row for row in rows if not {row.tag, row.image_id} & wanted)
+    return [row.tag for row in unwanted if row.tag.startswith(prefix)]
 
 
 def abandoned(client: DockerClient, prefix: str = "") -> list[str]:
@@ -216,10 +259,16 @@ def _folder(environment: Environment) -> Path:
     return folder
 
 
-def _files(environment: Environment, device: str, progress: Progress) -> dict[str, Path]:
-    """Return what install.sh reads, by its name in the container."""
-    recipe, stack = _folder(environment), environment.stacks[device]
+def _parts(environment: Environment, device: str, progress: Progress) -> tuple[Part, Part]:
+    """The foundation's and the others' share of a stack's lock, with their wheels at hand."""
+    stack = environment.stacks[device]
     wheels = wheelhouse.ensure(stack, environment.python, progress)
+    return parts(locks.checked(stack, environment.python), wheels.glob("*.whl"))
+
+
+def _shared(environment: Environment, device: str, progress: Progress) -> dict[str, Path]:
+    """What install.sh reads for either part, by its name in the container."""
+    recipe, stack = _folder(environment), environment.stacks[device]
     tools = wheelhouse.gather(
         locks.checked(locking.tools(recipe), locking.TOOLS_PYTHON),
         python=locking.TOOLS_PYTHON,
@@ -229,9 +278,7 @@ def _files(environment: Environment, device: str, progress: Progress) -> dict[st
     )
     return {
         "install.sh": recipe / "install.sh",
-        "lock": stack.lock,
         **({"drop": _drop_list(stack)} if stack.drop else {}),
-        **{f"wheels/{wheel.name}": wheel for wheel in sorted(wheels.glob("*.whl"))},
         **{f"tools/{wheel.name}": wheel for wheel in sorted(tools.glob("*.whl"))},
     }
 

@@ -1,8 +1,10 @@
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -14,7 +16,8 @@ from docker.client import DockerClient
 from docker.errors import DockerException
 from rich.progress import Progress
 
-from paritylab import bases, cache, catalog, hostpip, imagebuild, images, locks
+from paritylab import bases, cache, catalog, hostpip, imagebuild, imageparts, images, locks
+from paritylab.bench import builds
 from paritylab.errors import DiskFullError, ImageError
 from paritylab.model import Environment
 
@@ -39,9 +42,9 @@ def client() -> Iterator[DockerClient]:
     except DockerException as fault:
         pytest.skip(f"no Docker engine answers: {fault}")
     yield found
-    for row in images.listing(found):
-        if row.tag.startswith(f"paritylab/{NAME}:"):
-            found.images.remove(row.tag, force=True)
+    # By id: one that lost its tag while a container of it ended has a label still.
+    for image in found.images.list(filters={"label": f"paritylab.environment={NAME}"}):
+        found.images.remove(image.id, force=True)
     found.close()
 
 
@@ -74,15 +77,18 @@ def environment(tmp_path: Path, shared_bases: Path, monkeypatch) -> Environment:
     return lock_wheel(root, make_wheel(links, "alpha"))
 
 
-def lock_wheel(root: Path, wheel: Path) -> Environment:
-    """Make one wheel the whole lock of the environment; return it, read again."""
-    name, version = wheel.name.split("-")[:2]
+def lock_wheel(root: Path, *wheels: Path) -> Environment:
+    """Make some wheels the whole lock of the environment; return it, read again."""
     folder = root / "environments" / NAME
-    (folder / "cpu.in").write_text(f"{name}=={version}\n")
+    named = [wheel.name.split("-")[:2] for wheel in wheels]
+    (folder / "cpu.in").write_text("".join(f"{name}=={version}\n" for name, version in named))
     (folder / "cpu.lock").write_text("")
     stack = catalog.load(root).environments[NAME].stacks["cpu"]
-    pin = locks.Pin(name=name, version=version, hashes=(sha256(wheel),))
-    stack.lock.write_text(locks.header(stack, "3.11") + pin.requirement + "\n")
+    pins = [
+        locks.Pin(name=name, version=version, hashes=(sha256(wheel),)).requirement
+        for (name, version), wheel in zip(named, wheels, strict=True)
+    ]
+    stack.lock.write_text("\n".join([locks.header(stack, "3.11") + pins[0], *pins[1:], ""]))
     return catalog.load(root).environments[NAME]
 
 
@@ -149,6 +155,77 @@ def test_a_changed_lock_is_another_image(client, environment, tmp_path: Path) ->
     changed = lock_wheel(root, make_wheel(tmp_path / "links", "alpha", "2.0"))
     assert images.tag(changed, "cpu", base) != before
     assert run(client, ensure(client, changed), "import alpha; print(alpha.VERSION)") == "2.0"
+
+
+def test_a_changed_line_leaves_the_large_packages_where_they_are(
+    client, environment, tmp_path: Path, monkeypatch
+) -> None:
+    """Only the upper layer is new, and both are what a build from nothing makes."""
+    root, links = environment.folder.parents[1], tmp_path / "links"
+    large, small = make_wheel(links, "alphabet"), make_wheel(links, "beta")
+    monkeypatch.setattr(imageparts, "LARGE", large.stat().st_size)
+    first = client.images.get(ensure(client, lock_wheel(root, large, small)))
+    foundation = first.labels[images.LABEL]
+    try:
+        newer = lock_wheel(root, large, make_wheel(links, "beta", "2.0"))
+        second = client.images.get(ensure(client, newer))
+        assert second.labels[images.LABEL] == foundation
+        *below, top = second.attrs["RootFS"]["Layers"]
+        assert first.attrs["RootFS"]["Layers"][:-1] == below
+        assert client.images.get(foundation).attrs["RootFS"]["Layers"] == below
+        assert first.attrs["RootFS"]["Layers"][-1] != top
+        code = "import alphabet, beta; print(alphabet.VERSION, beta.VERSION)"
+        assert run(client, second.id, code) == "1.0 2.0"
+        for name in (first.id, second.id, foundation):
+            client.images.remove(name, force=True)
+        assert ensure(client, newer) == second.id
+    finally:
+        client.images.remove(foundation, force=True)
+
+
+def test_the_layer_below_is_not_written_again(
+    client, environment, tmp_path: Path, monkeypatch
+) -> None:
+    """What the upper layer weighs is its own: no file of the foundation was copied up."""
+    root, links = environment.folder.parents[1], tmp_path / "links"
+    large, small = make_wheel(links, "alphabet"), make_wheel(links, "beta")
+    monkeypatch.setattr(imageparts, "LARGE", large.stat().st_size)
+    image = client.images.get(ensure(client, lock_wheel(root, large, small)))
+    try:
+        saved = tmp_path / "image.tar"
+        with saved.open("wb") as file:
+            file.writelines(image.save())
+        with tarfile.open(saved) as outer:
+            layers = json.load(outer.extractfile("manifest.json"))[0]["Layers"]
+            with tarfile.open(fileobj=outer.extractfile(layers[-1])) as top:
+                names = [member.name for member in top if not member.isdir()]
+    finally:
+        client.images.remove(image.labels[images.LABEL], force=True)
+    assert any("/beta/" in name for name in names)
+    assert [name for name in names if "alphabet" in name or "pyvenv" in name] == []
+
+
+def test_the_benchmark_of_builds_builds_and_leaves_nothing(
+    client, environment, tmp_path: Path, monkeypatch
+) -> None:
+    """Ours and a plain `docker build`, with and without a changed line; only its own tags go."""
+    root, links = environment.folder.parents[1], tmp_path / "links"
+    large, small = make_wheel(links, "alphabet"), make_wheel(links, "beta")
+    monkeypatch.setattr(builds, "CHANGED", (small.name.split("-")[0],))
+    monkeypatch.setattr(imageparts, "LARGE", large.stat().st_size)
+    probe = lock_wheel(root, large, small, make_wheel(links, "alpha"))
+    image = client.images.get(ensure(client, probe))
+    try:
+        figures = builds.builds(probe, base="bootstrap", repeats=1, tell=print)
+        assert client.images.get(image.id).tags == image.tags
+        assert client.images.get(image.labels[images.LABEL])
+    finally:
+        client.images.remove(image.labels[images.LABEL], force=True)
+    assert [tag for one in client.images.list() for tag in one.tags if builds.TAG in tag] == []
+    unchanged, line, *plain = figures
+    assert unchanged.met is True
+    assert 0 < line.median < 1
+    assert all(figure.median > 0 for figure in plain)
 
 
 def test_the_tag_covers_everything_that_makes_the_image(environment) -> None:
