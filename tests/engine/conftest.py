@@ -4,11 +4,16 @@ The image is that of the environment tf2, built if need be; PARITYLAB_TEST_IMAGE
 that has a Python with NumPy in /opt/venv.
 """
 
+import io
 import os
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from docker.client import DockerClient
+from docker.errors import DockerException, ImageNotFound
 from rich.progress import Progress
 
 from paritylab import catalog
@@ -43,3 +48,40 @@ def numpy_key() -> WorkerKey:
         environment=loaded.environments["tf2"], device="cpu", profile="native", preload=(),
         variables={"OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerClient]:
+    """The engine that answers at the usual place, and a cache of one's own."""
+    monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path / "cache"))
+    try:
+        found = DockerClient.from_env(timeout=120)
+        found.ping()
+    except DockerException as fault:
+        pytest.skip(f"no Docker engine answers: {fault}")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def image_of(client: DockerClient) -> Iterator[Callable[..., str]]:
+    """Makes an image of one file, ``image_of(name, content, *changes)``; it goes with the test."""
+    made = []
+
+    def imported(name: str, content: bytes, *changes: str) -> str:
+        tar = io.BytesIO()
+        with tarfile.open(fileobj=tar, mode="w") as archive:
+            info = tarfile.TarInfo("file")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        repository, _, tag = name.partition(":")
+        client.api.import_image_from_data(
+            tar.getvalue(), repository=repository, tag=tag or "latest", changes=changes
+        )
+        made.append(name)
+        return str(client.images.get(name).id)
+
+    yield imported
+    for name in made:
+        with suppress(ImageNotFound):
+            client.images.remove(name, force=True)

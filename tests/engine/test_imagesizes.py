@@ -1,14 +1,10 @@
 """imagesizes on the real engine: an image of our own, whose layers pack as their content does."""
 
-import io
 import os
-import tarfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from docker.client import DockerClient
-from docker.errors import DockerException
 from rich.progress import Progress
 
 from paritylab import imagesizes
@@ -17,34 +13,13 @@ pytestmark = pytest.mark.docker
 MIB = 1 << 20
 
 
-@pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerClient]:
-    """The engine that answers at the usual place, and a cache of one's own."""
-    monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path / "cache"))
-    try:
-        found = DockerClient.from_env(timeout=120)
-        found.ping()
-    except DockerException as fault:
-        pytest.skip(f"no Docker engine answers: {fault}")
-    yield found
-    found.close()
-
-
 @pytest.fixture(
     params=[(bytes(4 * MIB), 0.01), (os.urandom(4 * MIB), 1.01)], ids=["zeros", "noise"]
 )
-def image(request: pytest.FixtureRequest, client: DockerClient) -> Iterator[tuple[str, float]]:
+def image(request: pytest.FixtureRequest, image_of: Callable[..., str]) -> tuple[str, float]:
     """An image of one file, and what share of it is left when it is packed."""
     content, share = request.param
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w") as archive:
-        info = tarfile.TarInfo("file")
-        info.size = len(content)
-        archive.addfile(info, io.BytesIO(content))
-    name = f"paritylab-test-sizes-{os.getpid()}"
-    client.api.import_image_from_data(tar.getvalue(), repository=name)
-    yield str(client.images.get(name).id), share
-    client.images.remove(name, force=True)
+    return image_of(f"paritylab-test-sizes-{os.getpid()}", content), share
 
 
 def test_sizes_are_those_of_gzip(client: DockerClient, image: tuple[str, float]) -> None:

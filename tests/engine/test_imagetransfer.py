@@ -1,17 +1,15 @@
 """imagetransfer on the real engine: an image arrives whole and under its name, or not at all."""
 
-import io
 import json
 import os
 import secrets
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import ImageNotFound
 from rich.progress import Progress
 
 from paritylab import imagetransfer
@@ -26,31 +24,11 @@ LOCK = "a lock"
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerClient]:
-    """The engine that answers at the usual place, and a cache of one's own."""
-    monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path / "cache"))
-    try:
-        found = DockerClient.from_env(timeout=120)
-        found.ping()
-    except DockerException as fault:
-        pytest.skip(f"no Docker engine answers: {fault}")
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def tag(client: DockerClient) -> Iterator[str]:
+def tag(image_of: Callable[..., str]) -> str:
     """An image of our own with one file of noise, under a tag like ours."""
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w") as archive:
-        info = tarfile.TarInfo("noise")
-        info.size = 1 << 16
-        archive.addfile(info, io.BytesIO(os.urandom(info.size)))
-    name, version = f"paritylab/test-{os.getpid()}", f"cpu-{secrets.token_hex(4)}"
-    changes = [f'LABEL paritylab.lock="{LOCK}"']
-    client.api.import_image_from_data(tar.getvalue(), repository=name, tag=version, changes=changes)
-    yield f"{name}:{version}"
-    forget(client, f"{name}:{version}")
+    name = f"paritylab/test-{os.getpid()}:cpu-{secrets.token_hex(4)}"
+    image_of(name, os.urandom(1 << 16), f'LABEL paritylab.lock="{LOCK}"')
+    return name
 
 
 def forget(client: DockerClient, name: str) -> None:

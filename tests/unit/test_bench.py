@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from paritylab import catalog, report
 from paritylab.accept import accept
-from paritylab.bench import growth, memory, scaling, suite
+from paritylab.bench import grading, growth, memory, scaling, suite
 from paritylab.bench.growth import Cost
 from paritylab.bench.model import Figure, Target, ratio
 from paritylab.bench.project import write_project
@@ -56,6 +56,23 @@ def test_a_target_is_met_or_not(target: Target, good: float, bad: float, said: s
     figure = Figure(letter="a", name="x", unit="s", samples=(0.1, bad, bad), target=target)
     assert figure.met is False
     assert Figure(letter="a", name="x", unit="s", samples=(1.0,)).met is None
+
+
+def test_one_more_submission_is_told_with_where_its_time_goes() -> None:
+    """Medians of the phases stand beside the seconds that they make up."""
+    paces = [
+        grading.Pace(
+            name="--isolation fork", submissions=40, seconds=1.0, per_minute=60.0, added=added,
+            phases={"the programs themselves": added - 0.5, "sessions": 0.5},
+        )
+        for added in (0.8, 0.9, 2.0)
+    ]  # fmt: skip
+    figure = grading._one_more(paces)
+    assert (figure.median, figure.met) == (0.9, True)
+    assert figure.parts == {
+        "the programs themselves s": pytest.approx((0.3, 0.4, 1.5)),
+        "sessions s": (0.5, 0.5, 0.5),
+    }
 
 
 def costs(seconds: dict[int, float], peak: dict[int, float]) -> dict[int, list[Cost]]:

@@ -1,50 +1,207 @@
 """Figure (c): submissions per minute against one plain container per cell.
 
-The measurement is ``benchgrading``'s; here it is repeated and put into the common table.
+The baseline is one plain ``docker run`` per cell (``plainrun``), a cell being one implementation
+on one hidden seed. All times are seconds of wall time, with as many submissions at a time as the
+machine has room for; submissions are copies of the lab's own programs and must earn full marks.
 """
 
 from __future__ import annotations
 
-from paritylab import benchgrading
-from paritylab.bench.model import Figure, Target, Tell, ratio
-from paritylab.benchgrading import Pace
-from paritylab.grade.lanes import Isolation
-from paritylab.grade.plan import Plan
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-FASTER = Target(least=benchgrading.FASTER)
-ADDED = Target(below=benchgrading.ADDED_SECONDS)
+from paritylab.bench.model import Figure, Target, Tell, ratio
+from paritylab.engines.dockerclient import open_client
+from paritylab.errors import EngineError, LabError
+from paritylab.grade.lanes import Isolation, Lanes
+from paritylab.grade.model import Grade, Submission
+from paritylab.grade.plan import PROFILE, Plan
+from paritylab.grade.questions import Questions
+from paritylab.grade.run import Question, Watch, grade
+from paritylab.grade.sandboxes import Sandboxes
+from paritylab.grade.trial import Trial
+from paritylab.journal import Journal
+from paritylab.model import Cell
+from paritylab.plainrun import docker_run
+
+PLAIN = "docker run per cell"
+FASTER = Target(least=10)
+"""So many times the submissions per minute of the baseline."""
+ADDED = Target(below=1)
+"""Seconds of a core for each further submission on a warm lane."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast one way of grading is; seconds are per submission.
+
+    ``per_minute`` is over the whole run, from no container to the last mark; ``added`` what one
+    more submission costs a core once all lanes are warm (None for the baseline). ``phases`` say
+    where a core's time goes.
+    """
+
+    name: str
+    submissions: int
+    seconds: float
+    per_minute: float
+    added: float | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class _Clock:
+    """When each trial ended, and what it took."""
+
+    begun: float = field(default_factory=time.monotonic)
+    ended: list[float] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+
+    def done(self, _: Question, answer: Trial | LabError) -> None:
+        """To be called after each trial."""
+        if isinstance(answer, LabError):
+            raise answer
+        self.ended.append(time.monotonic())
+        self.trials.append(answer)
 
 
 def grading(
     plan: Plan, *, base: str, submissions: dict[Isolation, int], repeats: int, tell: Tell
 ) -> list[Figure]:
     """Measure the baseline and every isolation; raises EngineError for a wrong answer."""
-    runs = [
-        benchgrading.measure(plan, base=base, submissions=submissions, tell=tell)
-        for _ in range(repeats)
-    ]
+    runs = [_measure(plan, base=base, submissions=submissions, tell=tell) for _ in range(repeats)]
     plain = [paces[0].per_minute for paces in runs]
     figures = []
     for place in range(1, len(runs[0])):
         paces = [run[place] for run in runs]
+        name = paces[0].name
         figures.append(
             ratio(
                 "c",
-                f"{plan.lab.slug}: submissions a minute, {paces[0].name} against docker run",
-                (f"{paces[0].name} /min", [pace.per_minute for pace in paces]),
+                f"{plan.lab.slug}: submissions a minute, {name} against docker run",
+                (f"{name} /min", [pace.per_minute for pace in paces]),
                 ("docker run per cell /min", plain),
                 target=FASTER,
             )
         )
-        figures.append(_added(paces))
+        figures.append(_one_more(paces))
     return figures
 
 
-def _added(paces: list[Pace]) -> Figure:
+def _one_more(paces: list[Pace]) -> Figure:
+    # One way of grading, a pace per repeat; its parts say where that time goes.
     return Figure(
         letter="c",
         name=f"a core's time for one more submission, {paces[0].name}",
         unit="s",
         samples=tuple(pace.added or 0.0 for pace in paces),
         target=ADDED,
+        parts={f"{phase} s": tuple(p.phases[phase] for p in paces) for phase in paces[0].phases},
     )
+
+
+def _measure(plan: Plan, *, base: str, submissions: dict[Isolation, int], tell: Tell) -> list[Pace]:
+    boxes = {kind: Sandboxes(plan.lab.limits, isolation=kind, base=base) for kind in Isolation}
+    images = {kind: box.prepare(plan.worker_keys()) for kind, box in boxes.items()}
+    plan = replace(plan, jobs=boxes[Isolation.CONTAINER].places(len(plan.worker_keys())))
+    paces = [_plain(plan, images[Isolation.CONTAINER])]
+    tell(_told(paces[0]))
+    for kind, count in submissions.items():
+        paces.append(_lanes(plan, boxes[kind], kind, count))
+        tell(_told(paces[-1]))
+    return paces
+
+
+def _told(pace: Pace) -> str:
+    added = f", {pace.added:.2f} s of a core for one more" if pace.added is not None else ""
+    return f"{pace.name}: {pace.per_minute:.1f} submissions/min ({pace.submissions}){added}"
+
+
+def _plain(plan: Plan, image: str) -> Pace:
+    """Two submissions, a plain container for each of their cells; the outputs are not marked."""
+    asked = Questions(plan.lab)
+    cells = list(product(range(2), plan.implementations, plan.seeds))
+
+    def one(cell: tuple[int, str, int]) -> None:
+        _, implementation, seed = cell
+        inputs = asked.inputs(seed)
+        ours = Cell(
+            lab=plan.lab, implementation=implementation, environment=plan.environment,
+            device="cpu", unsupported=None,
+        )  # fmt: skip
+        docker_run(open_client(), image, ours, inputs)
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(plan.jobs) as pool:
+        list(pool.map(one, cells))
+    seconds = time.monotonic() - begun
+    return Pace(name=PLAIN, submissions=2, seconds=seconds / 2, per_minute=120 / seconds)
+
+
+def _lanes(plan: Plan, boxes: Sandboxes, isolation: Isolation, count: int) -> Pace:
+    keys, clock = plan.worker_keys(), _Clock()
+
+    def lanes(wanted: int) -> Lanes:
+        return Lanes(boxes.open, keys, isolation=isolation, ahead=plan.jobs, wanted=wanted)
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.sqlite"
+        with Journal(path, kind="grade", facts={"profile": PROFILE}, resume=False) as journal:
+            watch = Watch(done=clock.done)
+            _all_right(grade(_copies(plan, count), plan, journal, lanes, watch))
+    seconds = time.monotonic() - clock.begun
+    added = _added(plan, clock)
+    return Pace(
+        name=f"--isolation {isolation}",
+        submissions=count,
+        seconds=seconds / count,
+        per_minute=60 * count / seconds,
+        added=added,
+        phases=_phases(clock, count, added),
+    )
+
+
+def _copies(plan: Plan, count: int) -> list[Submission]:
+    sources = {
+        name: source.read_text(encoding="utf-8")
+        for name in plan.implementations
+        if (source := plan.lab.implementations[name].source)
+    }
+    return [
+        Submission(student=f"s{n:03}", name=f"Student {n}", origin="", sources=sources)
+        for n in range(count)
+    ]
+
+
+def _added(plan: Plan, clock: _Clock) -> float:
+    """Seconds of a core per submission from the moment each lane has served one."""
+    each = len(plan.implementations) * len(plan.seeds) * plan.repeats
+    warm = min(plan.jobs * each, len(clock.ended) - 1)
+    later = (len(clock.ended) - 1 - warm) / each
+    span = clock.ended[-1] - clock.ended[warm]
+    return span / later * plan.jobs if later else 0.0
+
+
+def _phases(clock: _Clock, count: int, added: float) -> dict[str, float]:
+    """Where a core's time per submission goes, once it is warm."""
+    computing = sum(trial.seconds for trial in clock.trials) / count
+    asking = sum(trial.wall for trial in clock.trials) / count
+    return {
+        "the programs themselves": computing,
+        "sessions, forks, transport, marks": asking - computing,
+        "preparing and removing lanes, host": max(0.0, added - asking),
+    }
+
+
+def _all_right(grades: list[Grade]) -> None:
+    for one in grades:
+        if one.score < one.points:
+            wrong = next(check for check in one.checks if not check.passed)
+            raise EngineError(
+                f"{wrong.id} is {wrong.verdict}: {wrong.words}",
+                why="a wrong answer has no speed",
+                fix="paritylab run --engine docker",
+            )

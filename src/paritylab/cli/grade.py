@@ -1,4 +1,4 @@
-"""The commands that grade submissions, and measure how fast."""
+"""The command that grades submissions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from paritylab import benchgrading
 from paritylab.cli import options as opt
 from paritylab.cli.app import app, err, out
 from paritylab.cli.elsewhere import elsewhere, grading_desk
@@ -19,10 +18,9 @@ from paritylab.errors import EXIT_ENGINE, LabError
 from paritylab.grade import rules, seeds
 from paritylab.grade.lanes import Isolation
 from paritylab.grade.model import Grade, Reveal
-from paritylab.grade.request import Outcome, Request, perform, plan_for
+from paritylab.grade.request import Outcome, Request, perform
 from paritylab.grade.run import Question, Watch
 from paritylab.grade.trial import Trial
-from paritylab.hardware import cpu_model
 from paritylab.progress import Display
 
 SHOWN = 40
@@ -114,57 +112,8 @@ def grade(
         raise typer.Exit(EXIT_ENGINE)
 
 
-@app.command(name="bench-grading")
-def bench_grading(
-    lab: Annotated[str, typer.Option("--lab", help="The lab that is graded.")] = "train",
-    implementations: Annotated[str, typer.Option("--for", help="Which programs.")] = "pytorch,tf2",
-    hidden: Annotated[int, typer.Option("--seeds", min=1, help="Hidden seeds of each.")] = 3,
-    containers: Annotated[int, typer.Option(min=2, help="Submissions with a container each.")] = 8,
-    forks: Annotated[int, typer.Option(min=2, help="Submissions in fresh namespaces.")] = 40,
-    base: opt.Base = "auto",
-) -> None:
-    """Measure submissions per minute against one plain container per cell, in one run.
-
-    Says where a core's time goes. Minutes, not seconds.
-
-    Example: `paritylab bench-grading --lab train --for pytorch`
-    """
-    names = _words(implementations)
-    plan = plan_for(lab, names, seeds.draw(hidden))
-    counts = {Isolation.CONTAINER: containers, Isolation.FORK: forks}
-    paces = benchgrading.measure(plan, base=base, submissions=counts, tell=err.print)
-    out.print(_pace_table(paces, f"{lab}: {', '.join(names)}, {hidden} seeds, {cpu_model()}"))
-
-
-def _pace_table(paces: list[benchgrading.Pace], title: str) -> Table:
-    table = Table(title=title)
-    headings = ("way", "submissions/min", "ratio", "target", "met", "s of a core for one more")
-    for heading in (*headings, "target", "met", "of which"):
-        table.add_column(heading)
-    for one in paces:
-        plain = one.added is None
-        added = one.added or 0.0
-        phases = "\n".join(f"{value:.2f} {name}" for name, value in one.phases.items())
-        table.add_row(
-            one.name,
-            f"{one.per_minute:.1f}",
-            "" if plain else f"{one.ratio:.1f}x",
-            "" if plain else f">= {benchgrading.FASTER:g}x",
-            "" if plain else _met(one.ratio >= benchgrading.FASTER),
-            "" if plain else f"{added:.2f}",
-            "" if plain else f"< {benchgrading.ADDED_SECONDS:g}",
-            "" if plain else _met(added < benchgrading.ADDED_SECONDS),
-            phases,
-        )
-    return table
-
-
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _met(there: bool) -> str:
-    return "yes" if there else "NO"
 
 
 @contextmanager
