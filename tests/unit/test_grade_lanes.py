@@ -16,7 +16,7 @@ from paritylab.grade.plan import Plan
 from paritylab.model import Limits
 from paritylab.wire import Job, JobResult
 
-SLEEPS = "import time\ndef run(inputs, workdir):\n    time.sleep(60)\n"
+SLEEPS = "import time\ndef run(inputs, workdir):\n    open({!r}, 'w').close()\n    time.sleep(60)\n"
 QUICK = "import os\ndef run(inputs, workdir):\n    return {'parent': os.getppid()}\n"
 
 
@@ -88,20 +88,24 @@ def test_a_lane_that_is_well_serves_again_and_a_spoilt_one_is_replaced(plan: Pla
     assert Counting.opened == 3
 
 
-def test_closing_ends_what_runs(plan: Plan) -> None:
+def test_closing_ends_what_runs(plan: Plan, tmp_path: Path) -> None:
     """A job that would take a minute is over when the supply is closed, and so is the wait."""
+    began = tmp_path / "began"
     lanes = supply(plan, Isolation.CONTAINER, 3)
     (key,) = plan.worker_keys()
     answers: list[object] = []
 
     def sit() -> None:
         with lanes.borrow() as lane:
-            answers.append(lane.run(key, job(SLEEPS)))
+            answers.append(lane.run(key, job(SLEEPS.format(str(began)))))
 
     thread = threading.Thread(target=sit)
     with lanes:
         thread.start()
-        time.sleep(2)
+        deadline = time.monotonic() + 60
+        while not began.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert began.exists()
         begun = time.monotonic()
     thread.join(20)
     assert not thread.is_alive()
