@@ -5,6 +5,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 BACKEND = '''
@@ -28,8 +29,15 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 '''
 
 
-def make_wheel(folder: Path, name: str, version: str = "1.0", *, tag: str = "py3-none-any") -> Path:
-    """Write a wheel with one module ``name`` that says its version."""
+def make_wheel(
+    folder: Path,
+    name: str,
+    version: str = "1.0",
+    *,
+    tag: str = "py3-none-any",
+    more: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a wheel with one module ``name`` that says its version, and ``more`` files."""
     info = f"{name}-{version}.dist-info"
     content = {
         f"{name}/__init__.py": f"VERSION = {version!r}\n",
@@ -39,6 +47,7 @@ def make_wheel(folder: Path, name: str, version: str = "1.0", *, tag: str = "py3
         f"{name}/include/{name}.h": "int answer;\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: {tag}\n",
+        **(more or {}),
     }
     lines = [f"{path},{_record(text)},{len(text)}" for path, text in content.items()]
     content[f"{info}/RECORD"] = "\n".join([*lines, f"{info}/RECORD,,"]) + "\n"

@@ -1,6 +1,10 @@
 """Installed files held against RECORD, wheel and lock, in a real virtual environment."""
 
 import json
+import marshal
+import py_compile
+import re
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +14,11 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from hypothesis import given
 from hypothesis import strategies as st
+from packages import make_wheel
 from rich.progress import Progress
 from test_venvs import environment
 
-from paritylab import venvs
+from paritylab import catalog, venvs
 from paritylab.audit import inventory, records, sbom
 from paritylab.audit.inventory import Inventory
 from paritylab.errors import EngineError
@@ -118,6 +123,67 @@ def test_whatever_was_changed_is_told(fault: str, environment: Environment, pyth
     assert not found.sound
 
 
+CODE = f"alpha/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
+
+
+@pytest.fixture
+def bringing(environment: Environment, tmp_path: Path) -> Environment:
+    """An environment whose package brings byte code of its own, as NumPy's wheel does."""
+    wheel = make_wheel(tmp_path / "links", "alpha", more={CODE: "of another day"})
+    lock = environment.stacks["cpu"].lock
+    pinned = re.sub("--hash=sha256:.*", f"--hash=sha256:{records.sha256(wheel)}", lock.read_text())
+    lock.write_text(pinned)
+    loaded = catalog.load(environment.folder.parent.parent)
+    return loaded.environments["tiny"]
+
+
+def test_byte_code_that_the_installer_compiled_again_is_derived(bringing: Environment) -> None:
+    """Neither RECORD nor wheel has its hash, but it is what the sound source compiles to."""
+    found = examined(bringing, venvs.ensure(bringing, "cpu", QUIET))
+    [alpha] = found.distributions
+    assert [Path(path).name for path in alpha.recompiled] == [Path(CODE).name]
+    assert alpha.changed == alpha.not_wheel == ()
+    assert found.sound
+
+
+def forge(folder: Path) -> None:
+    """Other instructions under a header that fits the source."""
+    code = compile("VERSION = '6.6'\n", str(folder / "alpha/__init__.py"), "exec")
+    (folder / CODE).write_bytes((folder / CODE).read_bytes()[:16] + marshal.dumps(code))
+
+
+def forge_inside(folder: Path) -> None:
+    """Another constant deep inside, nothing else."""
+    replaced = (folder / CODE).read_bytes().replace(b"1.0", b"6.6")
+    (folder / CODE).write_bytes(replaced)
+
+
+def garble(folder: Path) -> None:
+    """No byte code at all behind the header."""
+    (folder / CODE).write_bytes((folder / CODE).read_bytes()[:16] + b"\xff\xff")
+
+
+def compile_another(folder: Path) -> None:
+    """Byte code that fits its source, which is not the package's any more."""
+    replace_module(folder)
+    py_compile.compile(str(folder / "alpha/__init__.py"), str(folder / CODE), doraise=True)
+
+
+@pytest.mark.parametrize("change", [forge, forge_inside, garble, compile_another])
+def test_byte_code_of_something_else_is_not_derived(
+    bringing: Environment, change: Callable[[Path], None]
+) -> None:
+    """It must be, instruction by instruction, what a sound source compiles to."""
+    python = venvs.ensure(bringing, "cpu", QUIET)
+    change(site(python))
+    found = examined(bringing, python)
+    [alpha] = found.distributions
+    assert alpha.recompiled == ()
+    for told in (alpha.changed, alpha.not_wheel):
+        assert any(path.endswith(CODE) for path in told)
+    assert not found.sound
+
+
 def test_a_file_that_no_package_has_is_listed(environment: Environment, python: Path) -> None:
     """With its hash, so that two environments can be compared."""
     (site(python) / "sitecustomize.py").write_text("import os\n")
@@ -148,7 +214,8 @@ def test_a_python_that_says_nothing_is_an_error(tmp_path: Path) -> None:
 def test_any_record_and_metadata_are_read(text: str, path: str) -> None:
     """A package's own files may hold anything; the worst outcome is a package that is not sound."""
     found = Inventory(
-        python="3", files={path: ("00", 1)}, links={}, byte_code=0, stale=(), unreadable=(),
+        python="3", files={path: ("00", 1)}, links={}, byte_code=0, stale=(), compiled=(),
+        unreadable=(),
         texts={"lib/site-packages/a-1.dist-info/RECORD": text,
                "lib/site-packages/a-1.dist-info/METADATA": text}, system={},
     )  # fmt: skip

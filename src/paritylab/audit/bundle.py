@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -104,18 +106,22 @@ def stacks(cells: Sequence[Cell]) -> dict[str, tuple[Environment, str]]:
 def _examined(evidence: Evidence, progress: Progress) -> dict[str, Examined]:
     if evidence.engine == "here":
         return {}
-    found = {}
     wanted = stacks(evidence.cells)
     task = progress.add_task("hashing installed files", total=len(wanted))
-    for name, (environment, device) in wanted.items():
+
+    def one(name: str) -> Examined:
+        environment, device = wanted[name]
         pins = parse_lock(environment.stacks[device].lock)
         if evidence.engine == "docker":
             inventory = of_image(open_client(), evidence.images[name])
         else:
             inventory = of_venv(venvs.ensure(environment, device, progress))
-        found[name] = Examined(inventory=inventory, installation=examine(inventory, pins))
         progress.advance(task)
-    return found
+        return Examined(inventory=inventory, installation=examine(inventory, pins))
+
+    # Each is a process of its own, and hashing keeps it busy.
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return dict(zip(wanted, pool.map(one, wanted), strict=True))
 
 
 def _members(evidence: Evidence, examined: Mapping[str, Examined]) -> Iterator[tuple[str, bytes]]:

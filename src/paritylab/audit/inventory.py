@@ -21,11 +21,11 @@ PLACE = "/opt/venv"
 # Runs inside: any Python from 3.7 to 3.13, isolated and without site, so that nothing that is
 # installed takes part in its own examination.
 SCRIPT = r"""
-import hashlib, importlib.util, json, os, sys
+import csv, hashlib, importlib.util, json, marshal, os, sys
 
 root, system = sys.argv[1], sys.argv[2] == "system"
 found = {"python": sys.version, "files": {}, "links": {}, "texts": {}, "byte_code": 0,
-         "stale": [], "unreadable": [], "system": {}}
+         "stale": [], "compiled": [], "unreadable": [], "system": {}}
 
 def shown(path):
     return os.fsencode(path).decode("utf-8", "replace")
@@ -37,11 +37,14 @@ def sha256(path):
             total.update(block)
     return total.hexdigest()
 
-def fits(path):
+def source_of(path):
     folder, name = os.path.split(path)
-    if os.path.basename(folder) != "__pycache__":
+    return os.path.join(os.path.dirname(folder), name.split(".")[0] + ".py")
+
+def fits(path):
+    if os.path.basename(os.path.dirname(path)) != "__pycache__":
         return True  # byte code without a source: files of its own right
-    source = os.path.join(os.path.dirname(folder), name.split(".")[0] + ".py")
+    source = source_of(path)
     if not os.path.isfile(source):
         return False
     with open(path, "rb") as file:
@@ -54,6 +57,34 @@ def fits(path):
     seen = os.stat(source)
     dated = [int(seen.st_mtime) & 0xFFFFFFFF, seen.st_size & 0xFFFFFFFF]
     return head[8:] == b"".join(number.to_bytes(4, "little") for number in dated)
+
+def same(one, other):
+    # Lines and handlers too, which not every Python's own comparison looks at.
+    tables = ("co_linetable", "co_exceptiontable", "co_lnotab")
+    known = [name for name in tables if hasattr(one, name)][:2]
+    pairs = [(getattr(one, name), getattr(other, name)) for name in known]
+    inner = [pair for pair in zip(one.co_consts, other.co_consts) if isinstance(pair[0], type(one))]
+    return one == other and all(a == b for a, b in pairs) and all(same(a, b) for a, b in inner)
+
+def compiled(path):
+    # Whether this is, instruction by instruction, what the source beside it compiles to. Byte code
+    # is read here, never run.
+    level = os.path.basename(path).partition(".opt-")[2][:1]
+    with open(path, "rb") as code, open(source_of(path), "rb") as source:
+        try:
+            found = marshal.loads(code.read()[16:])
+            again = compile(source.read(), found.co_filename, "exec", dont_inherit=True,
+                            optimize=int(level or 0))
+            return same(again, found)
+        except (AttributeError, EOFError, SyntaxError, TypeError, ValueError):
+            return False
+
+def brought(record):
+    # Byte code that a package brings itself.
+    site = os.path.dirname(os.path.dirname(record))
+    for row in csv.reader(found["texts"][record].splitlines()):
+        if len(row) > 1 and row[1] and row[0].endswith(".pyc"):
+            yield os.path.normpath(os.path.join(site, row[0]))
 
 for folder, folders, names in os.walk(root):
     folders.sort()
@@ -76,6 +107,12 @@ for folder, folders, names in os.walk(root):
                 found["texts"][label] = text if name == "RECORD" else text.split("\n\n")[0]
         except OSError as fault:
             found["unreadable"].append("%s: %s" % (label, fault.strerror))
+for record in [label for label in found["texts"] if label.endswith("RECORD")]:
+    for label in brought(record):
+        path = os.path.join(root, label)
+        there = label in found["files"] and os.path.isfile(source_of(path))
+        if there and fits(path) and compiled(path):
+            found["compiled"].append(label)
 for path in ("/etc/os-release", "/etc/base.packages") if system else ():
     if os.path.isfile(path):
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -90,7 +127,8 @@ class Inventory:
 
     ``files`` maps to (SHA-256, bytes), ``links`` to targets, ``texts`` to the contents of RECORD
     files and the heads of METADATA. ``byte_code`` counts the .pyc files, ``stale`` are those that
-    are not of the source beside them. ``system`` has the files that tell the base's packages.
+    are not of the source beside them; of those that a RECORD lists, ``compiled`` are what that
+    source compiles to. ``system`` has the files that tell the base's packages.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -100,6 +138,7 @@ class Inventory:
     texts: Mapping[str, str]
     byte_code: int
     stale: tuple[str, ...]
+    compiled: tuple[str, ...]
     unreadable: tuple[str, ...]
     system: Mapping[str, str]
 

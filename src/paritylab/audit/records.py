@@ -28,7 +28,9 @@ class Distribution:
     """One installed package.
 
     ``files`` were found as RECORD says, ``changed`` were not, ``missing`` are not there (images
-    leave test suites, headers and static archives out). ``pinned`` says that the lock has this
+    leave test suites, headers and static archives out). ``recompiled`` is byte code that the
+    package brings and the installer has compiled again, from a source that is as RECORD and wheel
+    say: it is neither. ``pinned`` says that the lock has this
     version. ``wheel`` is the SHA-256 of the wheel in the lock, None where the wheel is not at
     hand; ``wheel_files`` of the installed files are those of the wheel, ``not_wheel`` are not.
     ``modules`` can be imported, ``requires`` are the packages that it names as its own needs.
@@ -46,6 +48,7 @@ class Distribution:
     not_wheel: tuple[str, ...]
     modules: tuple[str, ...]
     requires: tuple[str, ...]
+    recompiled: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -117,25 +120,35 @@ def _distribution(
     name, version, requires = _metadata(inventory.texts.get(f"{folder}/METADATA", ""), folder)
     pin = pins.get(name)
     there = {path for path in rows if path in inventory.files or path in inventory.links}
-    changed = [p for p in there if rows[p] and _actual(inventory, p) not in (None, rows[p])]
+    changed = {p for p in there if rows[p] and _actual(inventory, p) not in (None, rows[p])}
     missing = sorted(rows.keys() - there)
     wheel, of_wheel = _of_wheel(pin, posixpath.dirname(folder))
     compared = {path: digest for path, digest in of_wheel.items() if path in inventory.files}
-    differing = sorted(p for p, digest in compared.items() if inventory.files[p][0] != digest)
+    differing = {p for p, digest in compared.items() if inventory.files[p][0] != digest}
+    vouched = {path for path in there if rows[path]} - changed - differing
+    odd = (changed | differing) & set(inventory.compiled)
+    recompiled = {path for path in odd if _source(path) in vouched}
     return Distribution(
         name=name,
         version=version,
         pinned=pin is not None and pin.version == version,
         files=len(there) - len(changed),
-        changed=tuple(sorted(changed)[:SHOWN]),
+        changed=tuple(sorted(changed - recompiled)[:SHOWN]),
         missing=len(missing),
         missing_examples=tuple(missing[:3]),
         wheel=wheel,
         wheel_files=len(compared) - len(differing),
-        not_wheel=tuple(differing[:SHOWN]),
+        not_wheel=tuple(sorted(differing - recompiled)[:SHOWN]),
         modules=_modules(rows, posixpath.dirname(folder)),
         requires=requires,
+        recompiled=tuple(sorted(recompiled)[:SHOWN]),
     )
+
+
+def _source(path: str) -> str:
+    """The source of byte code in a ``__pycache__`` folder."""
+    folder, name = posixpath.split(path)
+    return posixpath.join(posixpath.dirname(folder), name.partition(".")[0] + ".py")
 
 
 def _actual(inventory: Inventory, path: str) -> str | None:
