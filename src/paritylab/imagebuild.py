@@ -65,7 +65,9 @@ def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
             _install(container, recipe, progress)
             return _commit(client, container, recipe, progress)
         finally:
+            task = progress.add_task(f"{_short(recipe.tag)}: clearing up", total=None)
             sweep(client, recipe.tag)
+            progress.update(task, total=1, completed=1)
 
 
 def sweep(client: DockerClient, tag: str) -> list[str]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
-from rich.console import Console
+from rich.console import Console, ConsoleRenderable
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     Progress,
@@ -37,6 +39,22 @@ console = Console(stderr=True)
 """Where everything goes that is not a result; displays that are open together must share it."""
 
 
+class Results(Console):
+    """Where results go: standard output. What it prints stands above a display that is open.
+
+    The display is on standard error; on a terminal both are one screen, and a display that did not
+    know of a line would draw over it.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See rich.console.Console."""
+        if not self.file.isatty():
+            super().print(*objects, **options)
+            return
+        with Display.away():
+            super().print(*objects, **options)
+
+
 class Display(Progress):
     """The progress of everything that takes time; open it around the work, as often as needed.
 
@@ -44,6 +62,8 @@ class Display(Progress):
     ``TERM=dumb``) it writes a line with the time of day for each task that runs longer than
     ``every`` seconds, again after each such span, and when the task ends.
     """
+
+    _drawn: ClassVar[list[Display]] = []
 
     def __init__(self, console: Console = console, *, every: float = EVERY) -> None:
         super().__init__(*_columns(), console=console, transient=True, expand=True)
@@ -59,7 +79,8 @@ class Display(Progress):
             if task.finished or task.stop_time is not None:
                 self.remove_task(task.id)
         if draws(self.console):
-            self.live.start(refresh=True)
+            self._drawn.append(self)
+            self._draw()
         else:
             self._teller.start()
 
@@ -71,12 +92,49 @@ class Display(Progress):
         for task in self.tasks:
             self.stop_task(task.id)
         self.live.stop()
+        if self in self._drawn:
+            self._drawn.remove(self)
         self._teller.stop()
+
+    @classmethod
+    @contextmanager
+    def away(cls) -> Iterator[None]:
+        """Take what is drawn from the screen, and draw it again below what came meanwhile."""
+        drawn = list(cls._drawn)
+        for display in reversed(drawn):
+            display.live.stop()
+        try:
+            yield
+        finally:
+            for display in drawn:
+                display._draw()
+
+    def _draw(self) -> None:
+        # Always a new one: a Live that is started again erases as many lines as it had last.
+        self.live = Live(
+            console=self.console, transient=True, auto_refresh=True, refresh_per_second=10,
+            get_renderable=self.get_renderable,
+        )  # fmt: skip
+        self.live.start(refresh=True)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop; what an error ended is told as such."""
         self._teller.broken = kind is not None
         self.stop()
+
+    def get_renderable(self) -> ConsoleRenderable:
+        """The tasks that have room: lines that left the screen could never be taken away.
+
+        What goes on stays, and of what is done the latest.
+        """
+        tasks = self.tasks
+        if not tasks:  # asked for while the display is made: there is no console yet
+            return self.make_tasks_table(tasks)
+        room = max(1, self.console.height - 1)
+        done = [task for task in tasks if task.finished]
+        hidden = {task.id for task in done[: max(0, len(tasks) - room)]}
+        shown = [task for task in tasks if task.id not in hidden]
+        return self.make_tasks_table(shown[-room:])
 
     def add_task(
         self,

@@ -65,7 +65,7 @@ def gather(pins: Pins, *, python: str, index: str | None, name: str, progress: P
     with cache.locked(folder):
         task = progress.add_task(f"wheels of {name}", total=len(pins), last="hashing")
         wheels = _verified(pins.values(), progress)
-        progress.update(task, completed=len(wheels))
+        progress.update(task, completed=len(wheels), last="")
         missing = [pin for pin in pins.values() if pin.name not in wheels]
         if missing:
             progress.update(task, last="fetching")

@@ -7,6 +7,7 @@ from grade_here import RIGHT
 from typer.testing import CliRunner
 
 from paritylab.cli import app as cli_app
+from paritylab.cli.grade import _places
 from paritylab.errors import SubmissionError, UsageError
 from paritylab.grade.request import Request, perform
 from paritylab.grade.run import Watch
@@ -75,3 +76,18 @@ def test_the_command_says_what_it_takes() -> None:
         "--resume", "--only", "--regrade", "--names", "--base", "--for",
     ):  # fmt: skip
         assert option in shown
+
+
+def test_the_terminal_names_a_class_s_files_and_counts_those_of_its_students() -> None:
+    """Three hundred students do not push the table of their grades off the screen."""
+    students = [f"s{number:03}" for number in range(300)]
+    files = [Path("grades/grades.csv"), Path("grades/index.html")]
+    for one in students:
+        files += [
+            Path(f"grades/feedback/{one}.html"), Path(f"grades/gradescope/{one}/results.json")
+        ]  # fmt: skip
+    assert _places(tuple(files)) == [
+        "grades/grades.csv", "grades/index.html",
+        "grades/feedback/ (300 files)", "grades/gradescope/ (300 files)",
+    ]  # fmt: skip
+    assert _places(()) == []

@@ -5,10 +5,11 @@ import re
 import time
 from collections.abc import Callable
 
+import pyte
 import pytest
 from rich.console import Console
 
-from paritylab.progress import ENOUGH, Display, Phases, amount, draws, pace
+from paritylab.progress import ENOUGH, Display, Phases, Results, amount, draws, pace
 
 LONG = "tf1-compat:cpu: sending wheels of an environment with a long name"
 ESCAPE = "\x1b"
@@ -22,15 +23,23 @@ class Terminal(io.StringIO):
         return True
 
 
-def terminal(width: int = 80, **settings: object) -> Console:
+def terminal(width: int = 80, height: int = 25, **settings: object) -> Console:
     """A console on a terminal that remembers every byte; TERM and NO_COLOR are as given."""
     variables = {"TERM": "xterm-256color", **settings}
-    return Console(file=Terminal(), width=width, _environ=variables)
+    return Console(file=Terminal(), width=width, height=height, _environ=variables)
 
 
 def written(console: Console) -> str:
     """What went to the console's file."""
     return console.file.getvalue()
+
+
+def seen(console: Console) -> list[str]:
+    """The lines that are on the screen, and those that have left it at the top."""
+    screen = pyte.HistoryScreen(console.width, console.height, history=1000)
+    pyte.Stream(screen).feed(written(console).replace("\n", "\r\n"))
+    gone = ["".join(line[n].data for n in range(console.width)) for line in screen.history.top]
+    return [line.rstrip() for line in (*gone, *screen.display) if line.strip()]
 
 
 def pipe(**variables: str) -> Console:
@@ -70,6 +79,60 @@ def test_a_terminal_sees_bars_and_is_left_clean() -> None:
         until(lambda: "1/2" in written(where))
     assert "the first [red]" in written(where)  # names of files and students are no markup
     assert written(where).endswith(f"{ESCAPE}[1A{ESCAPE}[2K")
+
+
+def test_a_result_stands_above_the_display_and_stays() -> None:
+    """Standard output and standard error are one screen: neither draws over the other."""
+    where = terminal()
+    out = Results(file=where.file, width=80, _environ={"TERM": "xterm-256color"})
+    with Display(where) as display:
+        for number in range(3):
+            display.add_task(f"image {number}: sending wheels", total=28)
+            display.add_task(f"image {number}: installing", total=None)
+            out.print(f"tf{number}-cpu: sha256:0123")
+            results = [f"tf{one}-cpu: sha256:0123" for one in range(number + 1)]
+            lines = seen(where)
+            assert lines[: number + 1] == results
+            assert len(lines) == number + 1 + 2 * (number + 1)
+    assert seen(where) == results
+
+
+def test_opened_again_it_takes_no_line_that_came_between() -> None:
+    """An engine opens its display for every image; what was said between stays."""
+    where = terminal()
+    display = Display(where)
+    for number in range(3):
+        with display:
+            for step in range(5):
+                display.add_task(f"step {step}", total=1)
+        where.print(f"said {number}")
+    assert seen(where) == ["said 0", "said 1", "said 2"]
+
+
+def test_a_result_in_a_file_leaves_the_display_alone() -> None:
+    """`> file` gets the lines; the terminal is not drawn anew for them."""
+    where, out = terminal(), Results(file=io.StringIO(), width=80)
+    with Display(where) as display:
+        display.add_task("cells", total=2)
+        out.print("a line")
+    assert written(out) == "a line\n"
+    assert written(where).count(f"{ESCAPE}[?25l") == 1  # the cursor is hidden once per drawing
+
+
+def test_more_tasks_than_lines_leave_nothing_behind() -> None:
+    """What goes on is shown, what is done goes first, and in the end the screen is clean."""
+    where = terminal(height=10)
+    with Display(where) as display:
+        first = display.add_task("the first", total=None)
+        for number in range(40):
+            display.update(display.add_task(f"step {number}", total=1), advance=1)
+            display.refresh()
+        lines = seen(where)
+        assert len(lines) == 9
+        assert "the first" in lines[0]
+        assert "step 39" in lines[-1]
+        display.update(first, total=1, completed=1)
+    assert seen(where) == []
 
 
 def test_the_display_that_is_open_outlives_those_opened_inside_it() -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from paritylab.errors import EXIT_ENGINE, EXIT_INPUT, EXIT_INTERRUPTED, LabError
-from paritylab.progress import console
+from paritylab.progress import Results, console
 
 app = typer.Typer(
     help=(
@@ -27,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 PLAIN_WIDTH = 200  # of a file or pipe: nobody's terminal wraps it
-out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
+out = Results(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
 err = console
 
 PROJECT_OPTION = "--labs"

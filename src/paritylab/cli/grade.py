@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,12 +137,20 @@ def _tell(outcome: Outcome) -> None:
     out.print(_table(outcome.grades))
     shown = ", ".join(str(seed) for seed in outcome.seeds)
     out.print(f"hidden seeds: {shown} (again: --seeds {shown.replace(' ', '')})", style="dim")
-    for file in outcome.files[:SHOWN]:
-        out.print(str(file), style="dim", markup=False)
+    for line in _places(outcome.files):
+        out.print(line, style="dim", markup=False)
     for line in outcome.ungraded:
         err.print(f"not graded: {line}", style="red", markup=False)
     if outcome.ungraded:
         err.print("once the engine is well: the same command with --resume", style="red")
+
+
+def _places(files: tuple[Path, ...]) -> list[str]:
+    """The files of the whole class by name, those of each student as a folder with their number."""
+    top = min((len(file.parts) for file in files), default=0)
+    folders = Counter(Path(*file.parts[:top]) for file in files if len(file.parts) > top)
+    named = [str(file) for file in files if len(file.parts) == top]
+    return [*named, *(f"{folder}/ ({count} files)" for folder, count in folders.items())]
 
 
 def _table(grades: tuple[Grade, ...]) -> Table:

@@ -118,7 +118,7 @@ def perform(
             way = here(boxes, plan, request.isolation, progress)
         for submission in again:
             journal.forget(units_of(submission.student))
-        book = _Book(request, plan, journal, way.facts)
+        book = _Book(request, plan, journal, way.facts, progress)
         try:
             graded = way.grade(chosen, plan, journal, watch)
         except KeyboardInterrupt:
@@ -151,9 +151,15 @@ class _Book:
     """Writes grades to the folder, with what is known of the run as a whole."""
 
     def __init__(
-        self, request: Request, plan: Plan, journal: Journal, where: Callable[[], dict[str, Any]]
+        self,
+        request: Request,
+        plan: Plan,
+        journal: Journal,
+        where: Callable[[], dict[str, Any]],
+        progress: Progress | None,
     ) -> None:
         self._request, self._plan, self._journal, self._where = request, plan, journal, where
+        self._progress = progress
 
     def begun(self, submissions: Sequence[Submission]) -> list[Grade]:
         """The grades of those of whom an earlier run has graded something."""
@@ -168,6 +174,8 @@ class _Book:
             "runtime": request.runtime or "the engine's default",
             "seeds": list(self._plan.seeds), "repeats": self._plan.repeats, **self._where(),
         }  # fmt: skip
+        if self._progress:  # programs are compared pair by pair: a large class waits for it
+            self._progress.add_task("grades", total=None, last="comparing programs, writing files")
         out, reveal = request.out, request.reveal
         return outputs.write(grades, self._plan.lab, out, reveal=reveal, facts=facts)
 
