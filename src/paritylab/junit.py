@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -15,8 +15,8 @@ CLASS = "tests.labs.test_labs"
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(results: Sequence[CellResult], *, created: str) -> bytes:
-    """Return the XML: one test case per cell; ``created`` is an ISO 8601 time."""
+def junit(results: Sequence[CellResult], *, created: str) -> Iterator[bytes]:
+    """Yield the XML, a test case per cell, in pieces; ``created`` is an ISO 8601 time."""
     skipped = sum(one.verdict is Verdict.UNSUPPORTED for one in results)
     failures = sum(not one.verdict.green for one in results) - skipped
     root = Element("testsuites", name=SUITE)
@@ -31,9 +31,13 @@ def junit(results: Sequence[CellResult], *, created: str) -> bytes:
         time=f"{sum(one.seconds for one in results):.3f}",
         timestamp=created,
     )
+    SubElement(suite, "cases")
+    whole = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    before, _, after = whole.partition(b"<cases />")
+    yield before
     for one in results:
-        suite.append(_case(one))
-    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+        yield ElementTree.tostring(_case(one), encoding="utf-8")
+    yield after + b"\n"
 
 
 def _case(one: CellResult) -> Element:

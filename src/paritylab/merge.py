@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -219,7 +219,7 @@ def _document(
         "host": _hosts(parts),
         "run": {**first.run, "images": images},
         "environments": _environments(parts),
-        "cells": [asdict(cell) for cell in cells],
+        "cells": cells,
     }
     return document, notes
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Verdict(StrEnum):
         return self in (Verdict.IDENTICAL, Verdict.CLOSE)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OutputSpec:
     """One declared output of a lab.
 
@@ -81,7 +81,7 @@ class OutputSpec:
     partial: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What one cell may use: seconds of wall time, MiB of memory, MiB of outputs.
 
@@ -94,7 +94,7 @@ class Limits:
     gpu_memory_mb: int = 2048
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """A claim of the guide, in our words, with today's verdict and what shows it."""
 
@@ -103,7 +103,7 @@ class Claim:
     evidence: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LabImplementation:
     """How a lab is written for one programming model.
 
@@ -118,7 +118,7 @@ class LabImplementation:
     unsupported: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Lab:
     """One folder of ``labs/``.
 
@@ -151,7 +151,7 @@ class Lab:
         return self.folder / "expected.json"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
     """Lab x implementation x environment x device: the unit that runs."""
 
@@ -186,7 +186,7 @@ class Cell:
         return key.on(gpu) if gpu else key
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Divergence:
     """Where an output left what was expected: the first element in step order.
 
@@ -206,12 +206,44 @@ class Divergence:
     total: int
 
 
-@dataclass(frozen=True, kw_only=True)
+class Shared(dict[str, Any]):
+    """A mapping that thousands of results hold: nothing is put into it or taken out of it."""
+
+    __slots__ = ()
+
+    def _refused(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("other results hold this mapping, too: make a dict of it")
+
+    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = _refused
+    __ior__ = _refused
+
+    def __reduce__(self) -> tuple[type[Shared], tuple[dict[str, Any]]]:
+        """Copies and pickles are made whole, not filled."""
+        return Shared, (dict(self),)
+
+
+NOTHING = Shared()
+_POOLED = 512
+_pool: dict[tuple[str, ...], Shared] = {}
+
+
+def shared(values: Mapping[str, Any]) -> Shared:
+    """Return numbers or strings by name as one mapping for all who have the same, for a while."""
+    if isinstance(values, Shared):
+        return values
+    if len(_pool) >= _POOLED:
+        _pool.clear()
+    # Numbers by their words: 0.0 equals -0.0, 0 and False, and none is the other in a file.
+    return _pool.setdefault((*values, *map(repr, values.values())), Shared(values))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CellResult:
     """The verdict of one cell with its evidence; plain data, ready for JSON.
 
     ``measured`` holds the measured outputs as nested lists, ``curves`` the one-dimensional outputs
     over steps, ``texts`` the strings; ``hardware`` is what the bits depend on beside the lock.
+    Small: ten thousand are held at once.
     """
 
     cell: str
@@ -227,17 +259,26 @@ class CellResult:
     digest: str | None = None
     recorded_digest: str | None = None
     bit_drift: bool = False
-    measured: Mapping[str, Any] = field(default_factory=dict)
-    curves: Mapping[str, list[float]] = field(default_factory=dict)
-    expected_curves: Mapping[str, list[float]] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
-    tolerance_used: Mapping[str, float] = field(default_factory=dict)
-    max_error: Mapping[str, float] = field(default_factory=dict)
-    max_ulp: Mapping[str, int] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=Shared)
+    curves: Mapping[str, list[float]] = field(default_factory=Shared)
+    expected_curves: Mapping[str, list[float]] = field(default_factory=Shared)
+    texts: Mapping[str, str] = field(default_factory=Shared)
+    tolerance_used: Mapping[str, float] = field(default_factory=Shared)
+    max_error: Mapping[str, float] = field(default_factory=Shared)
+    max_ulp: Mapping[str, int] = field(default_factory=Shared)
     seconds: float = 0.0
     worker_seconds: float = 0.0
     peak_memory_mb: float | None = None
     stdout: str = ""
     stderr: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=Shared)
     hardware: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("measured", "curves", "expected_curves", "texts"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, NOTHING)
+        for name in ("tolerance_used", "max_error", "max_ulp", "versions"):
+            object.__setattr__(self, name, shared(getattr(self, name)))
+        if self.recorded_digest == self.digest:
+            object.__setattr__(self, "recorded_digest", self.digest)

@@ -7,15 +7,17 @@ hooks from here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 from rich.console import Console
 
+from paritylab.cellitem import TEST, CellItem
 from paritylab.engines.base import Engine
 from paritylab.errors import EXIT_GREEN, EXIT_RED, LabError
 from paritylab.fleet import Fleet, LocalFleet, RemoteFleet, serve
@@ -32,6 +34,7 @@ ENGINE = pytest.StashKey[Engine]()
 FLEET = pytest.StashKey[Fleet]()
 GPUS = pytest.StashKey[GpuPool | None]()
 OPEN = pytest.StashKey[ExitStack]()
+RUNNER = pytest.StashKey[Runner]()
 RESULT = pytest.StashKey[CellResult]()
 ATTRIBUTE = "paritylab_result"
 _result = TypeAdapter(CellResult)
@@ -139,11 +142,14 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput["paritylab_fleet"] = config.paritylab_fleet
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test per selected cell."""
-    if "cell" in metafunc.fixturenames:
-        cells = metafunc.config.stash[CHOSEN].cells
-        metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> list[pytest.Item] | None:
+    """One test per selected cell, in the place of the function ``test_cell``."""
+    if name != TEST or not isinstance(obj, FunctionType):
+        return None
+    chosen = collector.config.stash[CHOSEN]
+    return [CellItem.of(cell, collector, obj) for cell in chosen.cells]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -151,23 +157,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if FLEET not in config.stash or config.getoption("cold"):
         return
-    cells = [item.callspec.params["cell"] for item in session.items if hasattr(item, "callspec")]
+    cells = [item.cell for item in session.items if isinstance(item, CellItem)]
     keys = worker_keys(cells, config.getoption("profile"), config.stash.get(GPUS, None))
     config.stash[FLEET].prefetch(keys)
 
 
-@pytest.fixture(scope="session")
-def runner(pytestconfig: pytest.Config) -> Iterator[Runner]:
-    """Runs cells on the shared workers; one per xdist process."""
-    stash = pytestconfig.stash
-    with Runner(stash[ENGINE], stash[FLEET], options_of(pytestconfig).settings) as opened:
-        yield opened
+def runner_of(config: pytest.Config) -> Runner:
+    """What runs cells on the shared workers: one per process, opened by the first cell."""
+    if RUNNER not in config.stash:
+        settings = options_of(config).settings
+        config.stash[RUNNER] = Runner(config.stash[ENGINE], config.stash[FLEET], settings)
+    return config.stash[RUNNER]
 
 
-def check(request: pytest.FixtureRequest, runner: Runner, cell: Cell) -> None:
+def check(item: pytest.Item, cell: Cell) -> None:
     """The body of the one test: run the cell, keep the result, fail unless it is green."""
-    result = runner.timed(cell)
-    request.node.stash[RESULT] = result
+    result = runner_of(item.config).timed(cell)
+    item.stash[RESULT] = result
     if result.verdict is Verdict.UNSUPPORTED:
         pytest.skip(result.message)
     if not result.verdict.green:
@@ -241,13 +247,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     results = _results(terminal) if terminal and OPEN in stash else []
     if session.exitstatus == EXIT_GREEN and results and not all_green(results):
         session.exitstatus = EXIT_RED
-    if OPEN in stash:
-        stash[OPEN].close()
-        del stash[OPEN]
+    _close(stash)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The same after a Ctrl-C that skipped the session's end."""
-    if OPEN in config.stash:
-        config.stash[OPEN].close()
-        del config.stash[OPEN]
+    _close(config.stash)
+
+
+def _close(stash: pytest.Stash) -> None:
+    """Hang up on the workers; in the process that owns them, stop them."""
+    if RUNNER in stash:
+        stash[RUNNER].close()
+        del stash[RUNNER]
+    if OPEN in stash:
+        stash[OPEN].close()
+        del stash[OPEN]

@@ -6,20 +6,19 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic_core import to_json
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from paritylab import atomic, jsonfile
 from paritylab.errors import UsageError
 from paritylab.hardware import cpu_class, cpu_model
 from paritylab.model import Cell, CellResult, Verdict
@@ -193,9 +192,10 @@ def document(
     facts: Mapping[str, Any],
     origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """results.json as plain data; ``facts`` tell engine, profile, seed, images.
+    """What ``write_json`` makes results.json of; ``facts`` tell engine, profile, seed, images.
 
-    ``origin`` tells commit and shard; see ``plan.Chosen.origin``.
+    ``cells`` are the results themselves: ten thousand are not copied to be written. ``origin``
+    tells commit and shard; see ``plan.Chosen.origin``.
     """
     environments = {
         f"{cell.environment.name}-{cell.device}": {
@@ -214,7 +214,7 @@ def document(
         "host": host(),
         "run": dict(facts),
         "environments": list(environments.values()),
-        "cells": [asdict(result) for result in results],
+        "cells": results,
     }
 
 
@@ -247,8 +247,4 @@ def check_writable(path: Path, *, option: str = "--results") -> None:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write beside the target and rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(path.suffix + ".partial")
-    # Strict JSON has no Infinity: the share of a zero tolerance becomes null.
-    partial.write_bytes(to_json(data, indent=2, inf_nan_mode="null") + b"\n")
-    partial.replace(path)
+    atomic.write(path, chain(jsonfile.pieces(data), [b"\n"]))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from paritylab.errors import UsageError
+from paritylab.errors import LabError, UsageError
+from paritylab.jsonfile import read_object
 from paritylab.model import CellResult
 from paritylab.report import SCHEMA_VERSION
 
@@ -43,7 +44,20 @@ def read(path: Path) -> Results:
     Raises UsageError when the file is missing, is cut off, is no JSON, was written by another
     version or holds a cell that is none; it names the place.
     """
-    data = _document(path)
+    cells = _Cells(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            data = read_object(file, {"cells": cells.read})
+        return _results(path, data, lambda _, cell: cell)
+    except (OSError, ValueError, RecursionError, LabError):
+        # What is wrong and where, is told of the whole: a cell may be of another version's file.
+        return _results(path, _document(path), cells.read)
+
+
+def _results(
+    path: Path, data: Mapping[str, Any], cell: Callable[[int, Any], CellResult]
+) -> Results:
+    """Return the run in ``data``; ``cell`` makes a result of a number and an element of cells."""
     found = data.get("schema_version")
     if found != SCHEMA_VERSION:
         newer = isinstance(found, int) and not isinstance(found, bool) and found > SCHEMA_VERSION
@@ -61,7 +75,7 @@ def read(path: Path) -> Results:
             host=_facts.validate_python(data.get("host", {})),
             run=_facts.validate_python(data.get("run", {})),
             environments=tuple(_environments.validate_python(data.get("environments", []))),
-            cells=tuple(_read_cell(path, *numbered) for numbered in enumerate(data["cells"])),
+            cells=tuple(cell(*numbered) for numbered in enumerate(data["cells"])),
             project=_facts.validate_python(data.get("project", {})),
             shard=_facts.validate_python(data.get("shard", {})),
         )
@@ -97,21 +111,35 @@ def _document(path: Path) -> dict[str, Any]:
     return data
 
 
-def _read_cell(path: Path, place: int, raw: object) -> CellResult:
-    if not isinstance(raw, dict):
-        raise _no_results(path, f"cells[{place}] is no object")
-    # Strict JSON has no Infinity and no NaN: both were written as null.
-    known = dict(raw)
-    for name in ("tolerance_used", "max_error"):
-        known[name] = _numbers(known.get(name, {}), math.inf)
-    for name in ("curves", "expected_curves"):
-        curves = known.get(name, {})
-        if isinstance(curves, dict):
-            known[name] = {key: _filled(values) for key, values in curves.items()}
-    try:
-        return _cell.validate_python(known)
-    except ValidationError as fault:
-        raise _no_results(path, f"cells[{place}].{_first(fault)}") from None
+class _Cells:
+    """Makes results of the elements of ``cells``, which have most of their words in common."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._words: dict[str, str] = {}
+
+    def read(self, place: int, raw: object) -> CellResult:
+        """Return the result; raises UsageError that names ``place`` and the field."""
+        if not isinstance(raw, dict):
+            raise _no_results(self._path, f"cells[{place}] is no object")
+        known = {name: self._shared(name, value) for name, value in raw.items()}
+        # Strict JSON has no Infinity and no NaN: both were written as null.
+        for name in ("tolerance_used", "max_error"):
+            known[name] = _numbers(known.get(name, {}), math.inf)
+        for name in ("curves", "expected_curves"):
+            curves = known.get(name, {})
+            if isinstance(curves, dict):
+                known[name] = {key: _filled(values) for key, values in curves.items()}
+        try:
+            return _cell.validate_python(known)
+        except ValidationError as fault:
+            raise _no_results(self._path, f"cells[{place}].{_first(fault)}") from None
+
+    def _shared(self, name: str, value: object) -> object:
+        """Return the same text for the same words; a cell's own name is nobody else's."""
+        if isinstance(value, str) and name != "cell":
+            return self._words.setdefault(value, value)
+        return value
 
 
 def _numbers(values: object, instead: float) -> object:

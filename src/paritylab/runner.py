@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
 
 from paritylab import expected, scenarios
 from paritylab.engines.base import Endpoint, Engine, Unavailable
@@ -20,6 +18,7 @@ from paritylab.gpushares import START_SECONDS
 from paritylab.judge import judge
 from paritylab.model import Cell, CellResult, Gpu, Lab, Verdict, WorkerKey
 from paritylab.scenarios import Problem
+from paritylab.turns import share_out
 from paritylab.wire import Job, Session
 
 
@@ -69,6 +68,10 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up on every worker; the next cell would call again."""
         for name in list(self._sessions):
             self._hang_up(name)
 
@@ -262,30 +265,20 @@ def run_all(  # noqa: PLR0913 - what, where, how, how many, and whom to tell
     that is stopped at the end. Ctrl-C stops what runs and propagates.
     """
     ordered = list(cells)
+    found: list[CellResult] = [None] * len(ordered)  # type: ignore[list-item]
     with ExitStack() as stack:
         fleet = fleet or stack.enter_context(LocalFleet(engine, gpus))
-        idle: SimpleQueue[Runner] = SimpleQueue()
-        for _ in range(jobs):
-            idle.put(stack.enter_context(Runner(engine, fleet, settings)))
+        runners = [stack.enter_context(Runner(engine, fleet, settings)) for _ in range(jobs)]
         if not settings.cold:
             fleet.prefetch(worker_keys(ordered, settings.profile, gpus))
 
-        def one(cell: Cell) -> CellResult:
-            runner = idle.get()
-            try:
-                result = runner.timed(cell)
-            finally:
-                idle.put(runner)
-            done(result)
-            return result
+        def one(runner: Runner, place: int) -> None:
+            found[place] = runner.timed(ordered[place])
+            done(found[place])
 
-        with ThreadPoolExecutor(jobs) as pool:
-            try:
-                return list(pool.map(one, ordered))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                engine.close()  # what runs fails at once, so that the threads end
-                raise
+        # What runs fails at once when the engine is closed, so that the threads end.
+        share_out(len(ordered), runners, one, stop=engine.close)
+    return found
 
 
 def worker_keys(

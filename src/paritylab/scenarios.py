@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +38,11 @@ class Problem:
     digests: tuple[RecordedDigest, ...]
 
 
-def load_scenario(lab: Lab) -> tuple[Callable[[int], Values], Callable[[Values], dict[str, Any]]]:
-    """Import ``scenario.py`` and return its ``inputs`` and ``oracle``."""
+@contextmanager
+def loaded_scenario(
+    lab: Lab,
+) -> Iterator[tuple[Callable[[int], Values], Callable[[Values], dict[str, Any]]]]:
+    """Import ``scenario.py`` for as long as its ``inputs`` and ``oracle`` are needed."""
     name = f"paritylab_scenario_{lab.slug.replace('-', '_')}"
     spec = importlib.util.spec_from_file_location(name, lab.scenario)
     if spec is None or spec.loader is None:  # pragma: no cover - the catalog has read the file
@@ -46,10 +50,13 @@ def load_scenario(lab: Lab) -> tuple[Callable[[int], Values], Callable[[Values],
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except FAULTS as fault:
-        raise _scenario_error(lab, "import failed", fault) from fault
-    return module.inputs, module.oracle
+        try:
+            spec.loader.exec_module(module)
+        except FAULTS as fault:
+            raise _scenario_error(lab, "import failed", fault) from fault
+        yield module.inputs, module.oracle
+    finally:
+        sys.modules.pop(name, None)  # a matrix may have a thousand of them
 
 
 def compared(lab: Lab) -> dict[str, OutputSpec]:
@@ -69,23 +76,23 @@ def solve(lab: Lab, seed: int) -> Problem:
 
 def pose(lab: Lab, seed: int) -> Values:
     """Return what is shipped for ``seed``; the oracle is not asked. Raises CatalogError."""
-    inputs_of, _ = load_scenario(lab)
-    try:
-        inputs = dict(inputs_of(seed))
-        digest(inputs)  # for what it raises
-    except FAULTS as fault:
-        raise _scenario_error(lab, f"inputs({seed}) failed", fault) from fault
+    with loaded_scenario(lab) as (inputs_of, _):
+        try:
+            inputs = dict(inputs_of(seed))
+            digest(inputs)  # for what it raises
+        except FAULTS as fault:
+            raise _scenario_error(lab, f"inputs({seed}) failed", fault) from fault
     return inputs
 
 
 def answer(lab: Lab, inputs: Values) -> dict[str, dict[str, Value]]:
     """Return the oracle's answers, implementation -> output -> value; raises CatalogError."""
-    _, oracle = load_scenario(lab)
     before = digest(inputs)
-    try:
-        answers = oracle(inputs)
-    except FAULTS as fault:
-        raise _scenario_error(lab, "oracle(inputs) failed", fault) from fault
+    with loaded_scenario(lab) as (_, oracle):
+        try:
+            answers = oracle(inputs)
+        except FAULTS as fault:
+            raise _scenario_error(lab, "oracle(inputs) failed", fault) from fault
     if digest(inputs) != before:
         raise CatalogError("oracle(inputs) changed its inputs", where=shown(lab, "scenario.py"))
     return {name: _answers(lab, answers, name) for name in IMPLEMENTATIONS}

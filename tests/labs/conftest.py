@@ -4,12 +4,11 @@ from paritylab.pytest_plugin import (  # noqa: F401
     pytest_addoption,
     pytest_collection_finish,
     pytest_configure_node,
-    pytest_generate_tests,
+    pytest_pycollect_makeitem,
     pytest_report_teststatus,
     pytest_runtest_makereport,
     pytest_sessionfinish,
     pytest_sessionstart,
     pytest_terminal_summary,
     pytest_unconfigure,
-    runner,
 )

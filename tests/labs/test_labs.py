@@ -4,9 +4,8 @@ import pytest
 
 from paritylab.model import Cell
 from paritylab.pytest_plugin import check
-from paritylab.runner import Runner
 
 
-def test_cell(request: pytest.FixtureRequest, runner: Runner, cell: Cell) -> None:
+def test_cell(item: pytest.Item, cell: Cell) -> None:
     """The cell's outputs agree with the oracle's, within the lab's tolerances."""
-    check(request, runner, cell)
+    check(item, cell)

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -182,7 +183,7 @@ def test_hosts_and_images_of_all_shards_are_told(tmp_path: Path) -> None:
 
 def test_junit_counts_what_ran_failed_and_was_left_out() -> None:
     """A CI system's numbers are the matrix's."""
-    root = ElementTree.fromstring(junit([told(one) for one in EVERY], created="2026-01-01"))
+    root = ElementTree.fromstringlist(junit([told(one) for one in EVERY], created="2026-01-01"))
     suite = root[0]
     assert {n: suite.get(n) for n in ("tests", "failures", "skipped", "errors")} == {
         "tests": "19",
@@ -199,6 +200,6 @@ def test_junit_counts_what_ran_failed_and_was_left_out() -> None:
 def test_junit_is_xml_whatever_a_cell_printed(message: str, printed: str) -> None:
     """Control characters, surrogates and markup of a lab do not break the file."""
     one = result(EVERY[0], verdict=Verdict.FAILED)
-    hostile = CellResult(**{**one.__dict__, "message": message, "stdout": printed})
-    case = ElementTree.fromstring(junit([hostile], created=""))[0][0]
+    hostile = replace(one, message=message, stdout=printed)
+    case = ElementTree.fromstringlist(junit([hostile], created=""))[0][0]
     assert case.find("failure") is not None

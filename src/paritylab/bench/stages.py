@@ -16,7 +16,7 @@ from paritylab.bench.project import IMPLEMENTATIONS
 from paritylab.engines.here import HereEngine
 from paritylab.errors import EngineError
 from paritylab.html import write
-from paritylab.html.report import page
+from paritylab.html.report import pieces
 from paritylab.junit import junit
 from paritylab.matrix import Selection, cells
 from paritylab.model import Cell, CellResult
@@ -42,7 +42,7 @@ def reporting(count: int) -> None:
         folder = Path(name)
         _written([_as(one, cell) for cell in chosen], chosen, folder)
         read = results_file.read(folder / "results.json")
-        write(folder / "report.html", page(read))
+        write(folder / "report.html", pieces(read))
         if len(read.cells) != count:
             raise EngineError(f"{len(read.cells)} of {count} cells came back")
 
@@ -51,7 +51,7 @@ def _written(found: list[CellResult], chosen: list[Cell], folder: Path) -> None:
     """What the end of a run writes; gone from memory when `paritylab report` reads it."""
     data = report.document(found, chosen, {"engine": "here"})
     report.write_json(folder / "results.json", data)
-    (folder / "junit.xml").write_bytes(junit(found, created=data["created"]))
+    write(folder / "junit.xml", junit(found, created=data["created"]))
     Console(file=io.StringIO(), width=200).print(report.summary(found))
 
 

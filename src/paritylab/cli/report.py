@@ -26,11 +26,11 @@ def report(
     """
     # Matplotlib takes a second to import; only the commands that draw need it.
     from paritylab.html import write  # noqa: PLC0415
-    from paritylab.html.report import page  # noqa: PLC0415
+    from paritylab.html.report import pieces  # noqa: PLC0415
 
     found = results_file.read(results)
     check_writable(html, option="--html")
-    write(html, page(found))
+    write(html, pieces(found))
     out.print(f"written: {html}", markup=False, highlight=False, soft_wrap=True)
     if show:
         typer.launch(html.absolute().as_uri())

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import math
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -32,6 +33,11 @@ def tidy(text: str) -> str:
 def render(template: str, **context: Any) -> str:
     """Return the page of ``template`` (``report.html.j2``) for ``context``; see the package."""
     return _environment().get_template(template).render(context)
+
+
+def stream(template: str, **context: Any) -> Iterator[str]:
+    """Yield the same page in pieces; what a context's iterators make is not held."""
+    return _environment().get_template(template).generate(context)
 
 
 @cache

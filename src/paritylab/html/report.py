@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from paritylab.html.figures import curves
-from paritylab.html.page import render
+from paritylab.html.page import stream
 from paritylab.model import CellResult, Verdict
 from paritylab.results import Results
 
 TAIL = 4000  # characters of captured output per stream
+Column = tuple[str, str, str]
+"""Environment, device, implementation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,27 +30,83 @@ class Output:
     used: float | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A cell with what the page says of it; ``key`` names its part of the page."""
+    """A cell with what the page says of it; ``key`` names its part of the page.
+
+    ``share`` is its time against the slowest cell's.
+    """
 
     key: str
     result: CellResult
-    outputs: tuple[Output, ...]
-    figures: tuple[Markup, ...]
     share: float
-    stdout: str
-    stderr: str
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """How far each output was from what was expected."""
+        return tuple(_outputs(self.result))
+
+    @property
+    def figures(self) -> tuple[Markup, ...]:
+        """The curves of a red cell; the lab's picture shows those of all its cells."""
+        return tuple(_own_figures(self.result)) if _red(self.result) else ()
+
+    @property
+    def stdout(self) -> str:
+        """The end of what it printed."""
+        return self.result.stdout[-TAIL:]
+
+    @property
+    def stderr(self) -> str:
+        """The end of what it said on stderr."""
+        return self.result.stderr[-TAIL:]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """A lab's cells in the order of the matrix's columns (None: not run), and its curves."""
+    """A lab's cells in the order of the matrix's columns (None: not run)."""
 
     key: str
     slug: str
     places: tuple[Place | None, ...]
-    figures: tuple[tuple[str, Markup], ...]
+    cells: tuple[CellResult, ...]
+
+    @property
+    def figures(self) -> tuple[tuple[str, Markup], ...]:
+        """The lab's curves by output, drawn when they are asked for."""
+        return tuple(lab_figures(self.cells))
+
+
+class _Labs:
+    """Every lab of a run, made anew each time that they are gone through."""
+
+    def __init__(self, cells: Sequence[CellResult], columns: Sequence[Column]) -> None:
+        self._cells, self._columns = cells, columns
+        self._slowest = max((cell.seconds for cell in cells), default=0.0)
+        self._numbers: dict[str, list[int]] = {}
+        for number, cell in enumerate(cells):
+            self._numbers.setdefault(cell.lab, []).append(number)
+
+    def __iter__(self) -> Iterator[Lab]:
+        for number, slug in enumerate(sorted(self._numbers)):
+            places = [self.place(one) for one in self._numbers[slug]]
+            by_column = {_column(place.result): place for place in places}
+            yield Lab(
+                key=f"lab-{number}",
+                slug=slug,
+                places=tuple(by_column.get(column) for column in self._columns),
+                cells=tuple(place.result for place in by_column.values()),
+            )
+
+    def place(self, number: int) -> Place:
+        """The cell of that number in the order of names."""
+        cell = self._cells[number]
+        share = cell.seconds / self._slowest if self._slowest else 0.0
+        return Place(key=f"cell-{number}", result=cell, share=share)
+
+    def places(self, chosen: Callable[[CellResult], bool]) -> list[Place]:
+        """Those of the cells that ``chosen`` picks."""
+        return [self.place(n) for n, cell in enumerate(self._cells) if chosen(cell)]
 
 
 def keys(results: Results) -> dict[str, str]:
@@ -62,28 +120,38 @@ def _by_name(cell: CellResult) -> str:
 
 def page(results: Results) -> str:
     """Return the page of a run as one self-contained file's text."""
+    return "".join(pieces(results))
+
+
+def pieces(results: Results) -> Iterator[str]:
+    """Yield the same text in pieces, a cell's at a time: the page of a large run is large."""
     cells = sorted(results.cells, key=_by_name)
-    columns = sorted({(c.environment, c.device, c.implementation) for c in cells})
-    slowest = max((cell.seconds for cell in cells), default=0.0)
-    places = [_place(number, cell, slowest) for number, cell in enumerate(cells)]
+    columns = sorted({_column(cell) for cell in cells})
+    labs = _Labs(cells, columns)
     counts = Counter(cell.verdict for cell in cells)
-    ran = len(cells) - counts[Verdict.UNSUPPORTED]
-    green = sum(counts[verdict] for verdict in Verdict if verdict.green)
-    return render(
+    return stream(
         "report.html.j2",
         results=results,
         columns=columns,
-        labs=_labs(places, columns),
+        labs=labs,
         counts=[(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
-        ran=ran,
-        green=green,
-        red=[p for p in places if not p.result.verdict.green and _ran(p.result)],
-        drifted=[p for p in places if p.result.bit_drift and p.result.verdict.green],
+        ran=len(cells) - counts[Verdict.UNSUPPORTED],
+        green=sum(counts[verdict] for verdict in Verdict if verdict.green),
+        red=labs.places(_red),
+        drifted=labs.places(lambda cell: cell.bit_drift and cell.verdict.green),
         gaps=_gaps(cells),
         stacks=_stacks(results),
         run={name: _said(value) for name, value in results.run.items() if name != "images"},
         host={name: _said(value) for name, value in results.host.items()},
     )
+
+
+def _column(cell: CellResult) -> Column:
+    return cell.environment, cell.device, cell.implementation
+
+
+def _red(cell: CellResult) -> bool:
+    return _ran(cell) and not cell.verdict.green
 
 
 def _ran(cell: CellResult) -> bool:
@@ -94,20 +162,6 @@ def _said(value: object) -> str:
     if value is None:
         return "as the lab says"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def _place(number: int, cell: CellResult, slowest: float) -> Place:
-    red = _ran(cell) and not cell.verdict.green
-    return Place(
-        key=f"cell-{number}",
-        result=cell,
-        outputs=tuple(_outputs(cell)),
-        # The lab's picture shows the curves of all its cells; one that is red gets its own.
-        figures=tuple(_own_figures(cell)) if red else (),
-        share=cell.seconds / slowest if slowest else 0.0,
-        stdout=cell.stdout[-TAIL:],
-        stderr=cell.stderr[-TAIL:],
-    )
 
 
 def _outputs(cell: CellResult) -> Iterable[Output]:
@@ -125,23 +179,6 @@ def _own_figures(cell: CellResult) -> Iterable[Markup]:
     for name, values in cell.curves.items():
         expected = cell.expected_curves.get(name)
         yield curves(expected, {cell.implementation: values}, title=f"{cell.cell}: {name}")
-
-
-def _labs(places: Sequence[Place], columns: Sequence[tuple[str, str, str]]) -> list[Lab]:
-    by_column: dict[str, dict[tuple[str, str, str], Place]] = {}
-    for place in places:
-        cell = place.result
-        column = (cell.environment, cell.device, cell.implementation)
-        by_column.setdefault(cell.lab, {})[column] = place
-    return [
-        Lab(
-            key=f"lab-{number}",
-            slug=slug,
-            places=tuple(found.get(column) for column in columns),
-            figures=tuple(lab_figures([p.result for p in found.values()])),
-        )
-        for number, (slug, found) in enumerate(sorted(by_column.items()))
-    ]
 
 
 def lab_figures(cells: Sequence[CellResult]) -> Iterable[tuple[str, Markup]]:

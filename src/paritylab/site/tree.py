@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from paritylab import matrix, plots
+from paritylab import atomic, matrix, plots
 from paritylab.catalog import Catalog
 from paritylab.expected import read_expected
 from paritylab.html import report
@@ -227,7 +227,7 @@ def _assets(site: Site) -> None:
     for script in ("iframe-worker.js", "site.js"):
         site.write(f"assets/{script}", (own / script).read_text("utf-8"))
     if site.results:
-        site.write(REPORT, report.page(site.results))
+        atomic.write(site.docs / REPORT, report.pieces(site.results))
 
 
 def _nav(site: Site, pages: dict[str, str]) -> list[Any]:
