@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from paritylab import catalog
-from paritylab.audit import arrays
+from paritylab.audit import arrays, shim
 from paritylab.audit.conditions import BASELINE, combined, wrapped
 from paritylab.audit.conduct import DOCUMENT, JOURNAL, Step, prepare, run_audit
 from paritylab.audit.model import Audit, CellAudit, Outcome, Promise, Tier, from_json
 from paritylab.audit.plan import Request, plan, standard
 from paritylab.audit.variations import HOLDS, VARIATIONS
+from paritylab.engines.base import Unavailable
 from paritylab.engines.here import HereEngine
 from paritylab.errors import JournalError, UsageError
 from paritylab.fleet import LocalFleet
@@ -67,6 +68,12 @@ def program(change: str) -> str:
     )
 
 
+def pretends() -> None:
+    """Skip where the library cannot be built that holds clocks, entropy and process ids still."""
+    if isinstance(found := shim.library(), Unavailable):
+        pytest.skip(f"{found.reason}: {found.fix}")
+
+
 CLEAN = "pass"
 NOISY = "x = x * np.float32(1 + np.random.default_rng().random())"
 ZONED = "x = x * np.float32(time.localtime(0).tm_hour + 2)"
@@ -94,9 +101,11 @@ def test_a_clean_cell_is_bitwise_and_keeps_its_word(lab: Callable, tmp_path: Pat
     assert from_json((tmp_path / DOCUMENT).read_bytes()) == audit
     values = arrays.load(tmp_path / "baselines" / str(one.baseline))
     assert set(values) == {"doubled", "rounds", "style"}
+    assert {seen.outcome for seen in audit.observations} == {Outcome.IDENTICAL}
+    if lacking := [note for note in audit.skipped if "+" in str(note.variation)]:
+        pytest.skip(f"checked, but for all of them together: {lacking[0].why}")
     everything = max(audit.observations, key=lambda seen: len(seen.variations))
     assert len(everything.variations) > 10
-    assert everything.outcome is Outcome.IDENTICAL
 
 
 def test_the_variation_that_moves_the_bits_is_named_with_the_place(
@@ -138,6 +147,8 @@ def test_what_moves_from_run_to_run_is_named_by_what_holds_it(
     lab: Callable, tmp_path: Path, change: str, hold: str
 ) -> None:
     """Nothing is varied and still it moves: the search holds one thing after another."""
+    if hold != "fixed-folder":
+        pretends()
     one = verdict(audited(lab(program(change), loose=True), tmp_path, "repeat"))
     assert {cause.held_by for cause in one.causes} == {(hold,)}
     assert "changes from run to run with" in one.sentence
@@ -145,6 +156,7 @@ def test_what_moves_from_run_to_run_is_named_by_what_holds_it(
 
 def test_two_sources_at_once_are_held_together(lab: Callable, tmp_path: Path) -> None:
     """No hold alone suffices, so the smallest set that does is told."""
+    pretends()
     change = "x = x + np.float32(os.getpid() % 1000 + time.time() % 1)"
     one = verdict(audited(lab(program(change), loose=True), tmp_path, "repeat"))
     assert [cause.held_by for cause in one.causes] == [("fixed-clock", "fixed-pid")]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
-from docker.errors import DockerException
 from rich.progress import Progress
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
@@ -99,11 +98,7 @@ def image(project: Path, tmp_path: Path) -> Iterator[str]:
     """The image of that environment (NumPy alone), built here and exported for the hosts."""
     if not shutil.which("mmdebstrap") or not shutil.which("dockerd"):
         pytest.skip("needs dockerd and mmdebstrap (apt-get install docker.io mmdebstrap)")
-    try:
-        client = DockerClient.from_env(timeout=120)
-        client.ping()
-    except DockerException as fault:
-        pytest.skip(f"no Docker engine answers: {fault}")
+    client = DockerClient.from_env(timeout=120)
     with_numpy(project)
     own = catalog.load(project).environments[PREFIX]
     images.ensure(client, own, "cpu", base="bootstrap", progress=QUIET)

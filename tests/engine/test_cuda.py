@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import ImageNotFound
 from rich.progress import Progress
 
 from paritylab import bases, catalog, cudacheck, images, warmup, worker
@@ -47,11 +47,7 @@ ASK = {
 @pytest.fixture(scope="module")
 def client() -> Iterator[DockerClient]:
     """The engine that answers at the usual place."""
-    try:
-        found = DockerClient.from_env(timeout=600)
-        found.ping()
-    except DockerException as fault:
-        pytest.skip(f"no Docker engine answers: {fault}")
+    found = DockerClient.from_env(timeout=600)
     yield found
     found.close()
 

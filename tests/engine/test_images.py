@@ -36,11 +36,7 @@ NAME = f"probe{os.getpid()}"
 @pytest.fixture(scope="module")
 def client() -> Iterator[DockerClient]:
     """The engine that answers at the usual place."""
-    try:
-        found = DockerClient.from_env(timeout=120)
-        found.ping()
-    except DockerException as fault:
-        pytest.skip(f"no Docker engine answers: {fault}")
+    found = DockerClient.from_env(timeout=120)
     yield found
     # By id: one that lost its tag while a container of it ended has a label still.
     for image in found.images.list(filters={"label": f"paritylab.environment={NAME}"}):

@@ -297,10 +297,22 @@ os.fork = fork
 """
 
 
-def footprint(pid: int) -> tuple[int, int]:
-    """How many descriptors a process has open, and how many of its pages are resident."""
+def footprint(pid: int) -> tuple[int | None, int]:
+    """How many descriptors a process has open, and how many of its pages are resident.
+
+    None where nobody but root may count them: a worker lets no other process look into it.
+    """
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return len(os.listdir(f"/proc/{pid}/fd")), pages
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd")), pages
+    except PermissionError:
+        return None, pages
+
+
+def seen(descriptors: int | None) -> None:
+    """Say that a test has seen less than it would as root; to be called when the rest passed."""
+    if descriptors is None:
+        pytest.skip("all but descriptors was checked: a worker lets only root count them")
 
 
 def test_no_process_to_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,6 +337,7 @@ def test_no_process_to_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             flag.unlink()
             assert session.run(fine).status == "ok"
         run((engine, endpoint), fine)
+    seen(before)
 
 
 def test_job_after_job_leaves_nothing_in_a_session(opened: Opened) -> None:
@@ -342,6 +355,7 @@ def test_job_after_job_leaves_nothing_in_a_session(opened: Opened) -> None:
         assert footprint(pid)[0] == fds
         assert footprint(pid)[1] - pages < 2048  # 8 MiB; sixty inputs have 48
         assert footprint(os.getpid())[0] == mine
+    seen(fds)
 
 
 HOST = """
