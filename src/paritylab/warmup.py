@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import operator
 import sys
 from contextlib import suppress
 
 _HUGE, _COLLAPSE = 2 << 20, 25  # MADV_COLLAPSE, since Linux 6.1
 _LAZY = (
-    "keras.layers", "saved_model", "compat.v1.train", "compat.v1.layers", "compat.v1.keras.layers",
+    "keras.layers", "saved_model.experimental", "compat.v1.train", "compat.v1.layers",
+    "compat.v1.keras.layers",
 )  # fmt: skip
 
 
@@ -27,6 +29,8 @@ def warm(name: str) -> None:
         torch = sys.modules["torch"]
         torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
         torch.manual_seed(0)
+        with suppress(ImportError):
+            importlib.import_module("torch.utils.serialization")
     if name == "tensorflow":
         for lazy in _LAZY:
             with suppress(AttributeError, ImportError):
@@ -34,7 +38,8 @@ def warm(name: str) -> None:
 
 
 def settle() -> None:
-    """Keep the garbage collector and small pages from making each fork dearer."""
+    """Keep the garbage collector, small pages and late imports from making each fork dearer."""
+    importlib.import_module("numpy.random")  # NumPy 2 waits for its first use: every job's seed
     gc.collect()
     gc.freeze()
     _gather_pages()
