@@ -23,10 +23,11 @@ from paritylab.errors import EXIT_GREEN, EXIT_RED, LabError
 from paritylab.fleet import Fleet, LocalFleet, RemoteFleet, serve
 from paritylab.gpupool import GpuPool
 from paritylab.matrix import Selection
+from paritylab.matrixtable import MARKS
 from paritylab.model import Cell, CellResult, Verdict
 from paritylab.plan import Chosen, Options, choose, facts, gpus_for, open_engine
 from paritylab.progress import Display
-from paritylab.report import MARKS, all_green, check_writable, document, summary, write_json
+from paritylab.report import all_green, check_writable, document, show, write_json
 from paritylab.runner import Runner, Settings, worker_keys
 
 CHOSEN = pytest.StashKey[Chosen]()
@@ -217,7 +218,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         width=terminalreporter._tw.fullwidth if terminalreporter._tw.hasmarkup else 200,
     )
     console.print()
-    console.print(summary(results))
+    show(console, results)
     target = config.getoption("results")
     if target:
         engine = config.stash[ENGINE]

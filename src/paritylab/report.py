@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -21,107 +21,37 @@ from rich.text import Text
 from paritylab import atomic, jsonfile
 from paritylab.errors import UsageError
 from paritylab.hardware import cpu_class, cpu_model
+from paritylab.matrixtable import STYLES, MatrixTable
 from paritylab.model import Cell, CellResult, Verdict
 
 SCHEMA_VERSION = 1
-STYLES = {
-    Verdict.IDENTICAL: "bold green",
-    Verdict.CLOSE: "green",
-    Verdict.DIVERGED: "bold red",
-    Verdict.FAILED: "bold red",
-    Verdict.TIMEOUT: "bold magenta",
-    Verdict.KILLED: "bold magenta",
-    Verdict.UNSUPPORTED: "dim",
-}
-MARKS = {
-    Verdict.IDENTICAL: "=",
-    Verdict.CLOSE: "~",
-    Verdict.DIVERGED: "D",
-    Verdict.FAILED: "F",
-    Verdict.TIMEOUT: "T",
-    Verdict.KILLED: "K",
-    Verdict.UNSUPPORTED: "-",
-}
-
-
-_HEADING, _EDGE = 3, 3  # letters of a heading; a line with a space on each side
 
 
 def summary(results: Sequence[CellResult]) -> RenderableType:
     """The whole terminal report: matrix, reasons for gaps, what is red, one line of totals."""
-    parts: list[RenderableType] = [MatrixTable(results)]
-    parts += [Text(f"unsupported: {line}", style="dim") for line in _reasons(results)]
-    parts += [details(result) for result in results if _is_red(result)]
-    parts += [
-        Text(f"{result.cell}: {result.message}", style="yellow")
-        for result in results
-        if result.bit_drift and result.verdict.green
-    ]
-    return Group(*parts, totals(results))
+    return Group(MatrixTable(results), *_below(results))
+
+
+def show(console: Console, results: Sequence[CellResult]) -> None:
+    """Print the same a portion at a time: Rich holds what it prints at once as 1.5 KiB a cell."""
+    for part in chain(MatrixTable(results).portions(console.width), _below(results)):
+        console.print(part)
+
+
+def _below(results: Sequence[CellResult]) -> Iterator[RenderableType]:
+    for line in _reasons(results):
+        yield Text(f"unsupported: {line}", style="dim")
+    for result in results:
+        if _is_red(result):
+            yield details(result)
+    for result in results:
+        if result.bit_drift and result.verdict.green:
+            yield Text(f"{result.cell}: {result.message}", style="yellow")
+    yield totals(results)
 
 
 def _is_red(result: CellResult) -> bool:
     return not result.verdict.green and result.verdict is not Verdict.UNSUPPORTED
-
-
-class MatrixTable:
-    """labs x (environment, implementation), each with verdict and seconds.
-
-    Where the terminal is too narrow for words a verdict is one mark, explained below; where it is
-    too narrow for these, every environment has a table of its own.
-    """
-
-    def __init__(self, results: Sequence[CellResult]) -> None:
-        self.columns = sorted({(r.environment, r.device, r.implementation) for r in results})
-        self.rows = sorted({r.lab for r in results})
-        self.by_place = {(r.lab, r.environment, r.device, r.implementation): r for r in results}
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Choose words or marks, one table or several, by the width at hand."""
-        words = self._table(_entry, self.columns)
-        wide = options.update(width=10_000)
-        if words.__rich_measure__(console, wide).maximum <= options.max_width:
-            yield words
-            return
-        groups = [self.columns]
-        if self._least(len(self.columns)) > options.max_width:
-            groups = [list(found) for _, found in groupby(self.columns, lambda one: one[:2])]
-        yield from (self._table(_mark, columns) for columns in groups)
-        shown = {r.verdict for r in self.by_place.values()}
-        yield Text(", ".join(f"{MARKS[v]} {v}" for v in Verdict if v in shown), style="dim")
-
-    def _least(self, columns: int) -> int:
-        """The width at which every mark and the beginnings of the headings can be read."""
-        return max(map(len, self.rows), default=0) + _HEADING * columns + _EDGE * (columns + 1) + 1
-
-    def _table(
-        self, entry: Callable[[CellResult | None], Text], columns: Sequence[tuple[str, str, str]]
-    ) -> Table:
-        table = Table(title="Parity matrix", title_justify="left")
-        table.add_column("lab", style="bold", no_wrap=True)
-        for environment, device, implementation in columns:
-            table.add_column(f"{environment}\n{device}\n{implementation}")
-        for lab in self.rows:
-            cells = (self.by_place.get((lab, *column)) for column in columns)
-            table.add_row(lab, *(entry(cell) for cell in cells))
-        return table
-
-
-def _entry(result: CellResult | None) -> Text:
-    if result is None:
-        return Text("")
-    if result.verdict is Verdict.UNSUPPORTED:
-        return Text("unsupported", style=STYLES[result.verdict], no_wrap=True)
-    drift = "!" if result.bit_drift else ""
-    text = Text(f"{result.verdict}{drift}", style=STYLES[result.verdict], no_wrap=True)
-    return text.append(f" {result.seconds:.2f}", style="dim")
-
-
-def _mark(result: CellResult | None) -> Text:
-    if result is None:
-        return Text("")
-    drift = "!" if result.bit_drift else ""
-    return Text(f"{MARKS[result.verdict]}{drift}", style=STYLES[result.verdict])
 
 
 def _reasons(results: Iterable[CellResult]) -> list[str]:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from paritylab import catalog, report
 from paritylab.matrix import Selection, cells
+from paritylab.matrixtable import MatrixTable
 from paritylab.model import CellResult, Divergence, Verdict
 
 
@@ -82,7 +83,7 @@ def test_a_narrow_terminal_gets_marks_and_whole_names() -> None:
         )
     ]
     console = Console(file=StringIO(), width=80)
-    console.print(report.MatrixTable(wide))
+    console.print(MatrixTable(wide))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "train" in shown
     assert "= identical, ~ close, - unsupported" in shown
@@ -98,7 +99,7 @@ def test_a_phone_of_a_terminal_gets_a_table_for_each_environment() -> None:
     ]
     for width, tables in ((60, 4), (100, 1)):
         console = Console(file=StringIO(), width=width)
-        console.print(report.MatrixTable(found))
+        console.print(MatrixTable(found))
         shown = console.file.getvalue()  # type: ignore[attr-defined]
         rows = [line.split("│")[2:-1] for line in shown.splitlines() if "image-classifier" in line]
         assert len(rows) == tables

@@ -52,7 +52,7 @@ def _written(found: list[CellResult], chosen: list[Cell], folder: Path) -> None:
     data = report.document(found, chosen, {"engine": "here"})
     report.write_json(folder / "results.json", data)
     write(folder / "junit.xml", junit(found, created=data["created"]))
-    Console(file=io.StringIO(), width=200).print(report.summary(found))
+    report.show(Console(file=io.StringIO(), width=200), found)
 
 
 def _runnable(count: int) -> list[Cell]:

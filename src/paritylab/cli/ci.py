@@ -122,7 +122,7 @@ def merge(
     if learn:
         setup = durations.read(learn).setup if learn.is_file() else durations.SETUP_SECONDS
         durations.write(learn, merged.cells, setup=setup)
-    out.print(report.summary(merged.cells))
+    report.show(out, merged.cells)
     out.print(_balance(merged))
     for note in merged.notes:
         err.print(f"note: {note}", style="yellow", markup=False)

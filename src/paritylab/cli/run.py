@@ -75,7 +75,7 @@ def _report(
     else:
         found, images = _run(cells, options, jobs)
         ran = {"images": images}
-    out.print(report.summary(found))
+    report.show(out, found)
     if results:
         told = {**facts(options), **ran}
         report.write_json(results, report.document(found, cells, told, chosen.origin()))
