@@ -1,6 +1,6 @@
 """An image's lock in two parts, a layer each: the few large packages, and all the others.
 
-A sixth of the packages is nearly all of an image's bytes and of its build. Below everything else,
+A quarter of the packages is nearly all of an image's bytes and of its build. Below everything else,
 in a layer of their own, they need not be installed, compiled and committed again for every other
 line of the lock.
 """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
 from paritylab.catalog import Catalog
 from paritylab.errors import UsageError
+from paritylab.locks import parse_lock
 from paritylab.model import Lab
 from paritylab.schema import ClaimModel
 
@@ -60,7 +61,8 @@ def _environments(catalog: Catalog) -> str:
     rows = []
     for one in catalog.environments.values():
         runs = ", ".join(n for n, support in one.support.items() if not support.unsupported)
-        packages: Mapping[str, str] = one.stacks["cpu"].packages if "cpu" in one.stacks else {}
+        # From the lock: a stack's packages also go by the names that imports know them by.
+        packages = parse_lock(one.stacks["cpu"].lock) if "cpu" in one.stacks else {}
         link = f"[`{one.name}`](environments/{one.name}/README.md)"
         rows.append([link, one.title, one.python, runs, str(len(packages))])
     return _table(["environment", "stack", "Python", "implementations", "locked packages"], rows)
