@@ -62,7 +62,8 @@ def _environments(catalog: Catalog) -> str:
     for one in catalog.environments.values():
         runs = ", ".join(n for n, support in one.support.items() if not support.unsupported)
         # From the lock: a stack's packages also go by the names that imports know them by.
-        packages = parse_lock(one.stacks["cpu"].lock) if "cpu" in one.stacks else {}
+        stack = one.stacks.get("cpu")
+        packages = parse_lock(stack.lock) if stack and stack.lock.is_file() else {}
         link = f"[`{one.name}`](environments/{one.name}/README.md)"
         rows.append([link, one.title, one.python, runs, str(len(packages))])
     return _table(["environment", "stack", "Python", "implementations", "locked packages"], rows)
