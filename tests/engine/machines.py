@@ -77,6 +77,7 @@ def require() -> None:
 @contextmanager
 def machines(folder: Path, count: int) -> Iterator[list[Machine]]:
     """So many namespaces, which reach this machine at ``OURS`` and each other by no other way."""
+    require()
     bridge, names = f"{PREFIX}b", [f"{PREFIX}{number}" for number in range(count)]
     try:
         ip("link", "add", bridge, "type", "bridge")

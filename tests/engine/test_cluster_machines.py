@@ -17,7 +17,7 @@ from rich.progress import Progress
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from clusters import free_port, host, locally, many_cells, options, scheduler, told
-from machines import OURS, PREFIX, Machine, engine, machines, require
+from machines import OURS, PREFIX, Machine, engine, machines
 
 from paritylab import bases, catalog, errands, images, imagetransfer, locks
 from paritylab.cluster.cells import open_desk, run_cells
@@ -36,7 +36,6 @@ IMPATIENT = {
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the fixture project with an environment of this process alone."""
-    require()
     shutil.copytree(ROOT / "tests/fixtures/valid", tmp_path / "project")
     environments = tmp_path / "project/environments"
     (environments / "tiny").rename(environments / PREFIX)
