@@ -149,7 +149,7 @@ def _install(container: Container, recipe: Recipe, progress: Progress) -> None:
     if status:
         tail = "\n       ".join(said[-12:])
         raise _failure(recipe.tag, f"docker/install.sh exited with {status}: {tail}")
-    progress.update(task, total=1, completed=1)
+    progress.update(task, total=1, completed=1, last="")
 
 
 def _commit(client: DockerClient, container: Container, recipe: Recipe, progress: Progress) -> str:
