@@ -60,13 +60,20 @@ class Display(Progress):
 
     On a terminal it draws bars and takes them away in the end. Elsewhere (a file, a pipe,
     ``TERM=dumb``) it writes a line with the time of day for each task that runs longer than
-    ``every`` seconds, again after each such span, and when the task ends.
+    ``every`` seconds, again after each such span, and when the task ends. ``per_second`` is how
+    often bars are drawn anew; a benchmark asks for less, since drawing takes a share of a core.
     """
 
     _drawn: ClassVar[list[Display]] = []
 
-    def __init__(self, console: Console = console, *, every: float = EVERY) -> None:
-        super().__init__(*_columns(), console=console, transient=True, expand=True)
+    def __init__(
+        self, console: Console = console, *, every: float = EVERY, per_second: float = 10.0
+    ) -> None:
+        super().__init__(
+            *_columns(), console=console, transient=True, expand=True,
+            refresh_per_second=per_second,
+        )  # fmt: skip
+        self._per_second = per_second
         self._opened = 0
         self._teller = _Teller(self, every)
 
@@ -112,8 +119,8 @@ class Display(Progress):
     def _draw(self) -> None:
         # Always a new one: a Live that is started again erases as many lines as it had last.
         self.live = Live(
-            console=self.console, transient=True, auto_refresh=True, refresh_per_second=10,
-            get_renderable=self.get_renderable,
+            console=self.console, transient=True, auto_refresh=True,
+            refresh_per_second=self._per_second, get_renderable=self.get_renderable,
         )  # fmt: skip
         self.live.start(refresh=True)
 
@@ -159,13 +166,21 @@ class Phases(Display):
     def __init__(self, planned: str, console: Console = console, *, every: float = EVERY) -> None:
         super().__init__(console, every=every)
         self._planned = planned
+        # The clock runs from the start: a first step may need frameworks to be imported.
+        self._waiting = self.add_task(planned, total=None, last="waiting for the first")
         self._known: dict[str, TaskID] = {}
 
     def tell(self, phase: str, *, done: int, total: int, last: str) -> None:
         """One more step of a phase has ended: the ``done``-th, if it is the first that is told."""
+        if phase == self._planned and not self._known:
+            self._known[phase] = self._waiting
+            self.update(self._waiting, total=total, completed=done, last=last)
+            return
         if phase in self._known:
             self.update(self._known[phase], advance=1, last=last)
             return
+        if not self._known:  # nothing of the plan was left to do
+            self.remove_task(self._waiting)
         for task in self._known.values():  # what a phase left out is no work any more
             self.update(task, total=max(1, self._tasks[task].completed))
         known = total if phase == self._planned else None

@@ -252,6 +252,7 @@ def test_only_the_planned_phase_has_a_total() -> None:
     """What was left out shortens it in the end; rounds of a search never run backwards."""
     shown = []
     with Phases("plan", pipe()) as phases:
+        assert [(task.description, amount(task)) for task in phases.tasks] == [("plan", "")]
         for done in (4, 5, 6):
             phases.tell("plan", done=done, total=9, last="")
             shown.append(amount(phases.tasks[0]))
@@ -260,3 +261,10 @@ def test_only_the_planned_phase_has_a_total() -> None:
             shown.append(amount(phases.tasks[1]))
         assert amount(phases.tasks[0]) == "6/6"
     assert shown == ["4/9", "5/9", "6/9", "1", "2", "3", "4", "5", "6"]
+
+
+def test_a_plan_of_which_nothing_was_left_is_not_waited_for() -> None:
+    """An audit that goes on after its last planned run begins with the search."""
+    with Phases("plan", pipe()) as phases:
+        phases.tell("search", done=1, total=3, last="")
+        assert [(task.description, amount(task)) for task in phases.tasks] == [("search", "1")]

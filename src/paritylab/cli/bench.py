@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +13,12 @@ from rich.table import Table
 
 from paritylab import report
 from paritylab.bench import suite
-from paritylab.bench.model import Figure
+from paritylab.bench.model import Figure, Tell
 from paritylab.bench.suite import LETTERS, Request
 from paritylab.cli import options as opt
 from paritylab.cli.app import app, err, out
 from paritylab.hardware import cpu_model
+from paritylab.progress import Display
 
 
 @app.command()
@@ -50,10 +53,11 @@ def bench(
         report.check_writable(results)
     figures: list[Figure] = []
     try:
-        for found in suite.measure(request, _tell):
-            figures += found
-            if results:  # whatever comes later, an hour's figures stay
-                report.write_json(results, suite.document(figures, request))
+        with _telling() as tell:
+            for found in suite.measure(request, tell):
+                figures += found
+                if results:  # whatever comes later, an hour's figures stay
+                    report.write_json(results, suite.document(figures, request))
     finally:
         title = f"{report.host()['cores']} cores, {repeats} repeats, {cpu_model()}"
         out.print(_table(figures, title))
@@ -61,8 +65,17 @@ def bench(
             out.print(f"results: {results}", style="dim", markup=False)
 
 
-def _tell(line: str) -> None:
-    err.print(line, markup=False, highlight=False)
+@contextmanager
+def _telling() -> Iterator[Tell]:
+    """Say each line when its measurement ends; between two of them minutes may pass."""
+    with Display(per_second=1.0) as display:
+        task = display.add_task("measuring", total=None)
+
+        def tell(line: str) -> None:
+            err.print(line, markup=False, highlight=False)
+            display.update(task, last=f"last: {line}")
+
+        yield tell
 
 
 def _letters(only: str | None) -> tuple[str, ...]:
