@@ -57,6 +57,14 @@ class CellItem(pytest.Item):
         """See pytest.Item."""
         self.body(self, self.cell)
 
+    def repr_failure(
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
+    ) -> Any:
+        """See pytest.Item: what is told begins with the body, not with pytest's own calls."""
+        excinfo.traceback = excinfo.traceback.cut(path=self.body.__code__.co_filename)
+        asked = self.config.getoption("tbstyle", "auto")
+        return super().repr_failure(excinfo, style or (None if asked == "auto" else asked))
+
     def reportinfo(self) -> tuple[PathLike[str] | str, int | None, str]:
         """See pytest.Item."""
         return self.path, self.body.__code__.co_firstlineno - 1, self.name

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 _DECODER = json.JSONDecoder()
 _MARGIN = b"  "
 _CHUNK = 1 << 16  # characters read at a time
+_AHEAD = 3  # characters that are seen behind a value: `1` is one, but 1e+ may go on to 1e+5
 _SPACE = " \t\n\r"
 
 
@@ -114,14 +115,13 @@ class _Text:
                 if not self._more():
                     raise
             else:
-                # A number may go on where the text ends.
-                if end < len(self._text) or not self._more():
+                if end + _AHEAD <= len(self._text) or not self._more():
                     self._at = end
                     return found
 
     def _more(self) -> bool:
         """Read on, twice as much where a value is long: each character is parsed twice at most."""
-        rest = self._text[self._at :]
-        read = self._file.read(max(_CHUNK, len(rest)))
-        self._text, self._at = rest + read, 0
+        read = self._file.read(max(_CHUNK, len(self._text) - self._at))
+        if read:
+            self._text, self._at = self._text[self._at :] + read, 0
         return bool(read)

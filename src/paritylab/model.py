@@ -227,10 +227,16 @@ _POOLED = 512
 _pool: dict[tuple[str, ...], Shared] = {}
 
 
+def _nothing() -> Shared:
+    return NOTHING
+
+
 def shared(values: Mapping[str, Any]) -> Shared:
     """Return numbers or strings by name as one mapping for all who have the same, for a while."""
     if isinstance(values, Shared):
         return values
+    if not values:
+        return NOTHING
     if len(_pool) >= _POOLED:
         _pool.clear()
     # Numbers by their words: 0.0 equals -0.0, 0 and False, and none is the other in a file.
@@ -259,19 +265,19 @@ class CellResult:
     digest: str | None = None
     recorded_digest: str | None = None
     bit_drift: bool = False
-    measured: Mapping[str, Any] = field(default_factory=Shared)
-    curves: Mapping[str, list[float]] = field(default_factory=Shared)
-    expected_curves: Mapping[str, list[float]] = field(default_factory=Shared)
-    texts: Mapping[str, str] = field(default_factory=Shared)
-    tolerance_used: Mapping[str, float] = field(default_factory=Shared)
-    max_error: Mapping[str, float] = field(default_factory=Shared)
-    max_ulp: Mapping[str, int] = field(default_factory=Shared)
+    measured: Mapping[str, Any] = field(default_factory=_nothing)
+    curves: Mapping[str, list[float]] = field(default_factory=_nothing)
+    expected_curves: Mapping[str, list[float]] = field(default_factory=_nothing)
+    texts: Mapping[str, str] = field(default_factory=_nothing)
+    tolerance_used: Mapping[str, float] = field(default_factory=_nothing)
+    max_error: Mapping[str, float] = field(default_factory=_nothing)
+    max_ulp: Mapping[str, int] = field(default_factory=_nothing)
     seconds: float = 0.0
     worker_seconds: float = 0.0
     peak_memory_mb: float | None = None
     stdout: str = ""
     stderr: str = ""
-    versions: Mapping[str, str] = field(default_factory=Shared)
+    versions: Mapping[str, str] = field(default_factory=_nothing)
     hardware: str | None = None
 
     def __post_init__(self) -> None:

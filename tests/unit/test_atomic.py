@@ -1,6 +1,7 @@
 """atomic: a file is there whole, or as it was."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,21 @@ def test_text_and_bytes_arrive_in_folders_that_did_not_exist(tmp_path: Path) -> 
     assert atomic.write(path, "日本\n") == path
     assert path.read_bytes() == "日本\n".encode()
     assert atomic.write(path, b"\x00\xff").read_bytes() == b"\x00\xff"
+
+
+def test_pieces_are_written_one_after_the_other_or_not_at_all(tmp_path: Path) -> None:
+    """A page is never held whole; where the writer of it fails, the old one stays."""
+    path = atomic.write(tmp_path / "page.html", iter(["日", b"\xe6\x9c\xac", "\n"]))
+    assert path.read_text() == "日本\n"
+
+    def broken() -> Iterator[str]:
+        yield "half "
+        raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted"):
+        atomic.write(path, broken())
+    assert path.read_text() == "日本\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:

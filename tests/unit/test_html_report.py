@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markup import elements, loads, parsed, text
 
 from paritylab.compare import compare
-from paritylab.html import tidy
+from paritylab.html import report, tidy
 from paritylab.html.report import page
 from paritylab.judge import describe
 from paritylab.model import CellResult, Verdict
@@ -182,3 +182,28 @@ def test_numbers_that_are_not_finite_are_words() -> None:
     )  # fmt: skip
     run = Results(created="", paritylab="", host={}, run={}, environments=(), cells=(odd,))
     assert text(page(run)).count("without bound") == 2
+
+
+def test_a_large_page_comes_in_pieces_of_a_cell(run: Results, monkeypatch: Any) -> None:
+    """200 labs: no piece is longer than what a cell has to say, and no curve is drawn early."""
+    drawn: list[str] = []
+
+    def counted(cells: Any) -> list[Any]:
+        drawn.append(cells[0].lab)
+        return []
+
+    monkeypatch.setattr(report, "lab_figures", counted)
+    green, *_ = run.cells
+    many = [
+        replace(green, lab=f"lab-{n:03}", cell=f"lab-{n:03}-{name}@tf2-cpu", implementation=name)
+        for n in range(200)
+        for name in ("pytorch", "tf2")
+    ]
+    longest = 0
+    for piece in report.pieces(replace(run, cells=tuple(many))):
+        if "script>" not in piece and "--" not in piece:  # the page's own script and style
+            longest = max(longest, len(piece))
+        if "matrix" in piece:
+            assert not drawn
+    assert drawn == [f"lab-{n:03}" for n in range(200)]
+    assert longest < 6000

@@ -64,6 +64,55 @@ def test_red_and_green_cells_are_told_everywhere(labs: Path, processes: str) -> 
     assert cells["double-pytorch@here-cpu"]["digest"] in digests
 
 
+def test_cells_are_chosen_as_tests_are(labs: Path) -> None:
+    """-k, an expression of pytest's, narrows by any part of a cell's name; nothing runs to list."""
+    narrowed = run(labs, "-k", "double and not wrong")
+    assert "1 cells: 1 close" in narrowed.stdout, narrowed.stdout + narrowed.stderr
+    assert "1 passed, 1 deselected" in narrowed.stdout
+    listed = run(labs, "--collect-only", "-q").stdout
+    names = [line.partition("::")[2] for line in listed.splitlines() if "::" in line]
+    assert names == ["test_cell[double-pytorch@here-cpu]", "test_cell[wrong-pytorch@here-cpu]"]
+
+
+def test_a_fault_of_ours_is_told_from_the_tests_body_on(labs: Path) -> None:
+    """A traceback has our frames and none of pytest's; --tb is obeyed."""
+    (labs.parent / "planted.py").write_text(
+        "from paritylab.runner import Runner\n"
+        "def timed(self, cell):\n    raise RuntimeError(f'planted for {cell.id}')\n"
+        "Runner.timed = timed\n"
+    )
+    long = run(labs, "-p", "planted", "--lab", "double").stdout
+    assert "RuntimeError: planted for double-pytorch@here-cpu" in long
+    assert "def test_cell(" in long
+    assert "pluggy" not in long.partition("FAILURES")[2]
+    short = run(labs, "-p", "planted", "--lab", "double", "--tb", "line").stdout
+    assert "RuntimeError: planted for double-pytorch@here-cpu" in short
+    assert "def test_cell(" not in short
+
+
+def test_what_hardly_any_cell_has_is_made_when_it_is_asked_for(labs: Path) -> None:
+    """Ten thousand empty lists and sets are 4 MiB; markers, keywords and properties still work."""
+    (labs.parent / "asking.py").write_text(
+        "import pytest\n"
+        "def pytest_collection_finish(session):\n"
+        "    one, other = session.items\n"
+        "    held = {'own_markers', 'extra_keyword_matches', 'user_properties'}\n"
+        "    assert not held & set(one.__dict__)\n"
+        "    one.add_marker('xfail')\n"
+        "    one.extra_keyword_matches.add('word')\n"
+        "    one.user_properties.append(('a', 1))\n"
+        "    assert [mark.name for mark in one.iter_markers()] == ['xfail']\n"
+        "    assert 'word' in one.listextrakeywords()\n"
+        "    assert one.user_properties == [('a', 1)]\n"
+        "    assert not list(other.iter_markers()) + other.user_properties\n"
+        "    assert not other.listextrakeywords()\n"
+        "    print('asked')\n"
+    )
+    done = run(labs, "-p", "asking", "--collect-only", "-q", "-s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "asked" in done.stdout
+
+
 def test_xdist_processes_share_one_worker(labs: Path) -> None:
     """The framework is imported once per run, not once per process."""
     with (labs.parent / "torch.py").open("a") as stand_in:

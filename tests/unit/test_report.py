@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from paritylab import catalog, report
+from paritylab import catalog, matrixtable, report
 from paritylab.matrix import Selection, cells
 from paritylab.matrixtable import MatrixTable
 from paritylab.model import CellResult, Divergence, Verdict
@@ -104,6 +104,39 @@ def test_a_phone_of_a_terminal_gets_a_table_for_each_environment() -> None:
         rows = [line.split("│")[2:-1] for line in shown.splitlines() if "image-classifier" in line]
         assert len(rows) == tables
         assert [mark.strip() for row in rows for mark in row] == ["=", "~", "-"] * 4
+
+
+@pytest.mark.parametrize("width", [30, 60, 90, 160])
+def test_a_long_matrix_is_drawn_in_portions_that_look_like_one_table(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """What is printed of 120 labs at once, or 50 at a time, has the same letters and styles."""
+    verdicts = list(Verdict)
+    found = [
+        replace(
+            result(verdicts[number % 7], implementation, environment=environment),
+            lab=f"lab-{number:0{1 + number % 9}}",
+            seconds=10.0 ** (number % 5),
+        )
+        for number in range(120)
+        for environment in ("tf1", "tf1-compat", "tf2")
+        for implementation in ("pytorch", "tf2")
+        if number % 11
+    ]
+
+    def printed() -> str:
+        console = Console(file=StringIO(), width=width, force_terminal=True)
+        report.show(console, found)
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    portions = list(MatrixTable(found).portions(160))
+    assert len(portions) == 3
+    in_portions = printed()
+    monkeypatch.setattr(matrixtable, "PORTION", 1000)
+    assert in_portions == printed()
+    console = Console(file=StringIO(), width=width, force_terminal=True)
+    console.print(report.summary(found))
+    assert in_portions == console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_green_needs_something_that_ran() -> None:

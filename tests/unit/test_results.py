@@ -3,7 +3,9 @@
 import json
 import math
 import tempfile
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,38 @@ def test_what_was_written_comes_back_equal(tmp_path: Path) -> None:
     report.write_json(path, report.document([known], [], {"engine": "docker"}))
     (again,) = read(path).cells
     assert str(again) == str(known)  # NaN is not equal to itself; its repr is
+
+
+def test_a_large_run_is_read_without_its_text_or_its_tree(tmp_path: Path) -> None:
+    """2,000 cells are 2 MiB of text, and thrice that when parsed whole; neither is ever held."""
+    found = [
+        replace(
+            result(Verdict.CLOSE, digest="ab" * 32, max_error={"loss": 0.0}, versions={"x": "1"}),
+            cell=f"train-tf1@tf2-{number:05}",
+            seconds=number / 7,
+        )
+        for number in range(2000)
+    ]
+    path = tmp_path / "r.json"
+    report.write_json(path, report.document(found, [], {"engine": "docker"}))
+    read(path)  # whatever is made once
+    tracemalloc.start()
+    again = read(path).cells
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert again == tuple(found)
+    assert peak < path.stat().st_size * 0.75
+    for field in ("environment", "digest", "max_error", "versions", "curves"):
+        assert getattr(again[0], field) is getattr(again[-1], field)
+
+
+def test_what_is_there_twice_counts_as_it_always_did(tmp_path: Path) -> None:
+    """Python's own reader takes the last of two; so does a file that is read in pieces."""
+    path = tmp_path / "r.json"
+    path.write_text('{"schema_version": 1, "cells": [], "created": "1", "created": "2"}')
+    assert read(path).created == "2"
+    path.write_text('{"schema_version": 1, "cells": [1], "cells": []}')
+    assert read(path).cells == ()
 
 
 JSON = st.recursive(

@@ -1,6 +1,7 @@
 """scenarios: inputs, oracle and expected.json; what is wrong is told with its place."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,20 @@ def test_solve_gives_inputs_and_the_oracle_answer_of_each_implementation(project
     np.testing.assert_array_equal(problem.expected["pytorch"]["doubled"], 2 * x.astype(np.float64))
     assert problem.expected["pytorch"]["style"] == "eager"
     assert problem.expected["tf2"]["style"] == "traced"
+
+
+def test_a_solved_scenario_is_not_kept(project: Path) -> None:
+    """A thousand labs leave no module each; while it is asked, a scenario can pickle its own."""
+    lab = double(project)
+    lab.scenario.write_text(
+        "import pickle\nclass Own:\n    pass\n"
+        + lab.scenario.read_text().replace(
+            "def oracle(inputs):\n", "def oracle(inputs):\n    pickle.dumps(Own())\n"
+        )
+    )
+    assert "pickle.dumps" in lab.scenario.read_text()
+    assert scenarios.solve(lab, 0).expected["tf2"]["style"] == "traced"
+    assert not [name for name in sys.modules if "scenario_double" in name]
 
 
 def test_accepted_values_are_read_back_bit_for_bit(project: Path) -> None:
