@@ -115,13 +115,13 @@ _EVERY = (
     ),
     _cap(
         "isa-avx2", "kernels up to AVX2 (ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA)",
-        ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2",
+        ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", TORCHINDUCTOR_VEC_ISA_OK=None,
     ),
     _cap(
         "isa-native", "kernels as good as the CPU (no ATEN_CPU_CAPABILITY, ONEDNN_*, MKL_CBWR)",
         ATEN_CPU_CAPABILITY=None, ONEDNN_MAX_CPU_ISA=None, MKL_CBWR=None,
         MKL_ENABLE_INSTRUCTIONS=None, TF_ENABLE_ONEDNN_OPTS=None,
-        TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL=None,
+        TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL=None, TORCHINDUCTOR_VEC_ISA_OK=None,
     ),
     *map(_cpu, CPUS),
     Variation(
