@@ -14,9 +14,9 @@ takes more than the smallest one, over the cells that it has more. The stages:
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,16 @@ from paritylab.shipped import shipped
 SIZES = (10, 100, 1_000, 10_000)
 FLAT = Target(most=1.2)
 STAGES = ("collection", "scheduling", "reporting")
+# A process starts with the peak of the one that forked it, so a small one stands between: in ours
+# a peak below our own memory would not be seen.
+_WATCH = """\
+import os, subprocess, sys, time
+begun = time.monotonic()
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+with open(sys.argv[1], "w") as told:
+    print(os.waitstatus_to_exitcode(status), time.monotonic() - begun, usage.ru_maxrss, file=told)
+"""
 _CALL = "from paritylab.bench import stages; stages.{stage}({count})"
 
 
@@ -69,24 +79,25 @@ def _measured(stage: str, count: int, project: Path) -> Cost:
 def timed(command: Sequence[str], project: Path) -> Cost:
     """Run a command for a project to its end; raises EngineError when it fails."""
     environment = {**os.environ, "PARITYLAB_ROOT": str(project)}
+    told = project / "told.txt"
+    watched = [sys.executable, "-I", "-S", "-c", _WATCH, str(told), *command]
     with (project / "said.txt").open("w+b") as said:
-        begun = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=project, env=environment, stdout=said, stderr=subprocess.STDOUT
-        )
+            watched, cwd=project, env=environment, stdout=said, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
         try:
-            _, status, usage = os.wait4(process.pid, 0)
+            process.wait()
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - begun
+        status, seconds, peak = map(float, told.read_text().split())
         if status:
             said.seek(0)
             words = said.read()[-2000:].decode("utf-8", "replace")
             raise EngineError(f"{' '.join(command)[:200]} failed", why=words)
-    return Cost(seconds=seconds, peak=usage.ru_maxrss / 1024)
+    return Cost(seconds=seconds, peak=peak / 1024)
 
 
 def _figures(stage: str, costs: dict[int, list[Cost]]) -> list[Figure]:

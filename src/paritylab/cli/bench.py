@@ -59,8 +59,9 @@ def bench(
                 if results:  # whatever comes later, an hour's figures stay
                     report.write_json(results, suite.document(figures, request))
     finally:
-        title = f"{report.host()['cores']} cores, {repeats} repeats, {cpu_model()}"
-        out.print(_table(figures, title))
+        if figures:
+            title = f"{report.host()['cores']} cores, {repeats} repeats, {cpu_model()}"
+            out.print(_table(figures, title))
         if results and figures:
             out.print(f"results: {results}", style="dim", markup=False)
 
