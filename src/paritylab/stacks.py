@@ -103,7 +103,8 @@ class Gpu:
 class WorkerKey:
     """What one warm worker is good for: everything that must be set before the import.
 
-    Without a ``gpu`` it runs on the CPU, also in the packages of ``cuda``.
+    Without a ``gpu`` it runs on the CPU, also in the packages of ``cuda``. ``once`` says that it
+    is for one job: what is done ahead for many would only take time.
     """
 
     environment: Environment
@@ -112,6 +113,7 @@ class WorkerKey:
     preload: tuple[str, ...]
     variables: Mapping[str, str]
     gpu: Gpu | None = None
+    once: bool = False
 
     @property
     def name(self) -> str:

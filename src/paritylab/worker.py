@@ -9,10 +9,11 @@ length), a JSON object (the header) and raw bytes (the payload). Both lengths ar
 caps before anything is allocated. There is no pickle, no NaN or Infinity, no duplicate key.
 
 Start (on stdin): u32 length and this source, then a ``start`` frame: socket, folder, preload,
-profile, device, uids (0, or this worker's number in its container), warmup (warmup.py), cage
-(empty, or a size; then the payload is cage.py). After that stdin is the lifetime pipe: end of file
-on it (also when the host is killed) ends the worker and everything it runs. Stdout carries one
-frame: ``ready`` (versions, threads, import_ms) or ``failed`` (type, message, traceback).
+profile, device, uids (0, or this worker's number in its container), warmup (warmup.py; empty where
+only one job will come), cage (empty, or a size; then the payload is cage.py). After that stdin is
+the lifetime pipe: end of file on it (also when the host is killed) ends the worker and everything
+it runs. Stdout carries one frame: ``ready`` (versions, threads, import_ms) or ``failed`` (type,
+message, traceback).
 
 Session (a connection to the Unix socket, a process of its own): the worker says ``hello`` (the
 facts of ``ready``), then answers each ``job`` (id, file, source, still, stages, seed, profile,
@@ -721,9 +722,11 @@ def _preload(names: list[str], warmup: str) -> Header:
     for name in names:
         module = importlib.import_module(name)
         versions[name] = str(getattr(module, "__version__", "unknown"))
-        before_forks["warm"](name)
+        if warmup:
+            before_forks["warm"](name)
     import_ms = int((time.monotonic() - began) * 1000)
-    before_forks["settle"]()
+    if warmup:
+        before_forks["settle"]()
     threads = len(os.listdir("/proc/self/task"))
     return {"versions": versions, "threads": threads, "import_ms": import_ms}
 

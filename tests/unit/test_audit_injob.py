@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import time
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,49 @@ def test_a_folder_of_its_own_keeps_nobody_waiting(
         place = injob.elsewhere(lambda _, workdir: (workdir, Path.cwd()), "")({}, tmp_path)
     assert place == (tmp_path / ".d\u00e9j\u00e0 vu",) * 2
     assert Path.cwd() == tmp_path
+
+
+def _narrowed(count: int, ready: Queue, leave: Event) -> None:
+    undo = injob.set_affinity(count)
+    ready.put(tuple(os.sched_getaffinity(0)))
+    leave.wait(60)
+    undo()
+
+
+def test_jobs_side_by_side_get_processors_of_their_own() -> None:
+    """Two jobs on one processor would take twice as long while another one idles."""
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < 2:
+        pytest.skip("there is one processor only")
+    context = multiprocessing.get_context("fork")
+    ready, leave = context.Queue(), context.Event()
+    jobs = [context.Process(target=_narrowed, args=(1, ready, leave)) for _ in processors]
+    for job in jobs:
+        job.start()
+    given = [ready.get(timeout=60) for _ in jobs]
+    # All have one, so one more shares; and what ended has given its own back.
+    late = context.Process(target=_narrowed, args=(1, ready, leave))
+    late.start()
+    shared = ready.get(timeout=60)
+    leave.set()
+    for job in [*jobs, late]:
+        job.join(60)
+    assert sorted(given) == [(cpu,) for cpu in processors]
+    assert len(shared) == 1
+    assert [job.exitcode for job in [*jobs, late]] == [0] * (len(jobs) + 1)
+
+
+def test_a_job_that_ended_gives_its_processor_back() -> None:
+    """The next job of the same worker's machine finds the name free, also after a kill."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is one processor only")
+    context = multiprocessing.get_context("fork")
+    given = []
+    for _ in range(2):
+        ready, leave = context.Queue(), context.Event()
+        job = context.Process(target=_narrowed, args=(1, ready, leave))
+        job.start()
+        given.append(ready.get(timeout=60))
+        job.kill()
+        job.join(60)
+    assert given[0] == given[1]

@@ -1,15 +1,29 @@
 """audit.plan: what runs, what a slow cell is spared, and what an estimate rests on."""
 
+import io
+import json
+import re
 from pathlib import Path
 
 import pytest
 from conftest import PROJECT
+from rich.console import Console
 
-from paritylab import catalog, matrix
-from paritylab.audit.plan import Request, covered, estimate, plan, slow, standard
+from paritylab import cache, catalog, matrix
+from paritylab.audit import conduct, show
+from paritylab.audit.plan import (
+    WORKER_SECONDS,
+    Request,
+    covered,
+    estimate,
+    plan,
+    slow,
+    standard,
+)
 from paritylab.audit.variations import HOLDS, VARIATIONS
 from paritylab.matrix import Selection
 from paritylab.model import Cell
+from paritylab.plan import Options
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +83,14 @@ def test_slow_is_slower_than_the_others() -> None:
     assert slow({}) == {}
 
 
+def test_only_a_worker_that_serves_one_cell_is_not_warmed(cells: list[Cell]) -> None:
+    """All others fork again and again: what is done ahead is done once."""
+    planned = plan(cells[:1], Request(), engine="venv")
+    keys = {t.condition.id: t.condition.key(t.cell, "portable") for t in planned.tasks}
+    once = {name for name, key in keys.items() if key.once}
+    assert once == {"cold"}
+
+
 def test_an_estimate_grows_with_known_times_and_shrinks_with_cores(cells: list[Cell]) -> None:
     """It is told before anything runs."""
     planned = plan(cells[:4], Request(), engine="venv")
@@ -76,6 +98,44 @@ def test_an_estimate_grows_with_known_times_and_shrinks_with_cores(cells: list[C
     plain = estimate(planned, {}, profile="portable", jobs=2)
     assert estimate(planned, known, profile="portable", jobs=2) > plain > 0
     assert estimate(planned, {}, profile="portable", jobs=4) == pytest.approx(plain / 2)
+
+
+def test_an_estimate_leaves_out_what_a_slow_cell_is_spared(cells: list[Cell]) -> None:
+    """The plan holds it; whether a cell is slow is known once it was timed."""
+    planned = plan(cells[:4], Request(), engine="venv")
+    every = {cell.id: 1.0 for cell in cells[:4]}
+    fast = estimate(planned, every, profile="portable", jobs=1)
+    long = estimate(planned, every | {cells[0].id: 100.0}, profile="portable", jobs=1)
+    mine = [t.condition.names for t in planned.tasks if t.cell is cells[0]]
+    made = 1 + sum(names not in covered(planned) for names in mine)
+    assert made < len(mine) / 2
+    assert long - fast == pytest.approx(100 * made - (1 + len(mine)) - WORKER_SECONDS, abs=1e-6)
+
+
+def said(cells: list[Cell]) -> str:
+    """The first line of an audit's outline."""
+    prepared = conduct.prepare(cells, Options(), Request(), jobs=2)
+    console = Console(width=1000, record=True, file=io.StringIO())
+    console.print(show.outline(prepared, jobs=2))
+    return console.export_text().splitlines()[0]
+
+
+def test_an_outline_says_where_its_time_is_a_guess(
+    cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A constant is no measurement: nothing, some or all cells were timed here before."""
+    monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path))
+    some = cells[:3]
+    assert "; nothing was timed here yet: very roughly " in said(some)
+    folder = cache.folder("audit")
+    (folder / "durations.json").write_text(json.dumps({some[0].id: 40.0}))
+    told = said(some)
+    assert "; about " in told
+    assert "; 2 of 3 cells are a guess, as they were never timed here; with 2 at a time" in told
+    (folder / "durations.json").write_text(json.dumps({cell.id: 0.01 for cell in some}))
+    told = said(some)
+    assert "guess" not in told
+    assert re.search(r"; about (a minute|\d+ minutes) with 2 at a time, and what the", told)
 
 
 def test_the_auditor_s_page_tells_every_variation_and_hold() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_one_thread_before_the_fork(opened: Opened) -> None:
     """A worker reports how many threads it has; with nothing preloaded there is one."""
     with Session(opened[0].connect(opened[1])) as session:
         assert session.hello.threads == 1
+
+
+def test_a_worker_for_one_job_is_not_warmed(opened: Opened) -> None:
+    """What a fork would find done is not worth its time before a single one."""
+    frozen = job("import gc\ndef run(i, w):\n    return {'frozen': gc.get_freeze_count()}\n")
+    for once, expected in ((False, True), (True, False)):
+        endpoint = opened[0].start(replace(key(), once=once))
+        values = run((opened[0], endpoint), frozen).values
+        opened[0].stop(endpoint)
+        assert bool(values["frozen"]) is expected
 
 
 def test_a_thread_before_the_fork_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

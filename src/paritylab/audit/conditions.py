@@ -10,15 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from paritylab.audit import injob, shim
+from paritylab.audit import injob, look, shim
 from paritylab.audit.model import Promise
 from paritylab.audit.variations import Variation, found
 from paritylab.model import Cell, Limits, WorkerKey
 from paritylab.wire import Job
 
-PROBE = (
-    "def run(inputs, workdir):\n    import sys\n    return sys.modules['paritylab_injob'].look()\n"
-)
+PROBE = Path(look.__file__).read_text(encoding="utf-8")
 _HELD_FOLDER = "/tmp/paritylab-held-"  # noqa: S108 - its name is the point
 _WRAPPER = """\
 import sys as _sys
@@ -108,7 +106,7 @@ class Condition:
         key = self.cell(cell).worker_key(profile)
         variables: dict[str, str | None] = {**key.variables, **self.variables}
         kept = {name: text for name, text in variables.items() if text is not None}
-        return replace(key, variables=kept)
+        return replace(key, variables=kept, once=self.workers == "each")
 
     def changes(self, cell: Cell) -> dict[str, Any]:
         """What is changed in the job; mappings of several variations are merged."""
@@ -130,7 +128,7 @@ class Condition:
     def probe(self, cell: Cell, *, profile: str) -> Job:
         """A job that tells what one sees under this condition."""
         plain = Job(
-            id=f"probe-{self.id}"[:200], file="probe.py", source=PROBE, stages=("run",),
+            id=f"probe-{self.id}"[:200], file="look.py", source=PROBE, stages=("run",),
             inputs={}, limits=Limits(seconds=60.0), seed=0, profile=profile,
         )  # fmt: skip
         changes = {name: how for name, how in self.changes(cell).items() if name != "load"}

@@ -57,7 +57,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """An audit that has not begun: what it will run, and the seconds that may take."""
+    """An audit that has not begun: what it will run, and the seconds that may take.
+
+    ``timed`` of the cells were timed on this machine before; the seconds of others are a guess.
+    """
 
     options: Options
     request: Request
@@ -65,6 +68,7 @@ class Prepared:
     left_out: tuple[Skipped, ...]
     planned: Planned
     seconds: float
+    timed: int
 
 
 def prepare(cells: Sequence[Cell], options: Options, request: Request, *, jobs: int) -> Prepared:
@@ -74,7 +78,8 @@ def prepare(cells: Sequence[Cell], options: Options, request: Request, *, jobs: 
         raise UsageError("none of these cells can run", fix="paritylab list")
     planned = plan(ours, request, engine=options.engine)
     profile = options.settings.profile
-    seconds = estimate(planned, durations.known(), profile=profile, jobs=jobs)
+    known = durations.known()
+    seconds = estimate(planned, known, profile=profile, jobs=jobs)
     unsupported = tuple(
         Skipped(variation=None, cell=cell.id, why=cell.unsupported)
         for cell in cells
@@ -82,7 +87,7 @@ def prepare(cells: Sequence[Cell], options: Options, request: Request, *, jobs: 
     )
     return Prepared(
         options=options, request=request, cells=ours, left_out=unsupported, planned=planned,
-        seconds=seconds,
+        seconds=seconds, timed=sum(cell.id in known for cell in ours),
     )  # fmt: skip
 
 

@@ -18,13 +18,12 @@ import sys
 import threading
 import time
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 M_PERTURB = -6
-CPU_NAME = 64
 Undo = Callable[[], None]
 Stage = Callable[[Any, Any], Any]
 
@@ -35,12 +34,8 @@ class CannotVary(RuntimeError):  # noqa: N818 - it is the name that the host loo
 
 def enter(changes: Dict[str, Any]) -> List[Undo]:
     """Make the changes; return functions that undo what outlives the lab's own code."""
-    undo: List[Undo] = []
-    for name in sorted(changes):
-        after = CHANGES[name](changes[name])
-        if after:
-            undo.append(after)
-    return undo
+    made = [CHANGES[name](changes[name]) for name in sorted(changes)]
+    return [after for after in made if after]
 
 
 def set_variables(variables: Dict[str, Optional[str]]) -> None:
@@ -68,12 +63,22 @@ def set_shim(settings: Dict[str, str]) -> Undo:
     return truth
 
 
-def set_affinity(count: int) -> None:
-    """Let this job run on ``count`` of its processors."""
-    allowed = sorted(os.sched_getaffinity(0))
+def set_affinity(count: int) -> Undo:
+    """Let this job run on ``count`` of its processors, if it can on some that no other job has.
+
+    Two jobs on one processor would take twice as long while another idles.
+    """
+    own: List[int] = []
+    allowed, names = sorted(os.sched_getaffinity(0), reverse=True), ExitStack()
     if len(allowed) <= count:
         raise CannotVary("there are only %d processors" % len(allowed))
-    os.sched_setaffinity(0, allowed[-count:])
+    for cpu in allowed:
+        held = _hold("paritylab-processor-%d" % cpu) if len(own) < count else None
+        if held:
+            names.enter_context(held)
+            own.append(cpu)
+    os.sched_setaffinity(0, [*own, *(cpu for cpu in allowed if cpu not in own)][:count])
+    return names.close
 
 
 def set_load(spinners: int) -> Undo:
@@ -223,29 +228,37 @@ def elsewhere(stage: Stage, folder: str) -> Stage:
                 return moved(inputs, workdir, folder)
             finally:
                 shutil.rmtree(str(workdir), ignore_errors=True)
-                shutil.copytree(folder, str(workdir))
-                shutil.rmtree(folder)
+                shutil.move(folder, str(workdir))
 
     return run
 
 
 @contextmanager
 def one_at_a_time(name: str) -> Iterator[None]:
-    """Hold a name that one process of this machine (or container) has at a time; wait for it.
+    """Hold a name that one process of this machine (or container) has at a time; wait for it."""
+    held = _hold(name)
+    while not held:
+        time.sleep(0.005)
+        held = _hold(name)
+    with held:
+        yield
+
+
+def _hold(name: str) -> Optional[socket.socket]:
+    """Take a name, or return None where another process has it.
 
     An abstract socket needs no file that another job's user could not open, and goes with its
     process however that ends.
     """
-    with socket.socket(socket.AF_UNIX) as held:
-        while True:
-            try:
-                held.bind(b"\0" + name.encode())
-                break
-            except OSError as fault:
-                if fault.errno != errno.EADDRINUSE:
-                    raise
-                time.sleep(0.005)
-        yield
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(b"\0" + name.encode())
+    except OSError as fault:
+        held.close()
+        if fault.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return held
 
 
 def undone(stage: Stage, undo: List[Undo]) -> Stage:
@@ -285,25 +298,3 @@ def run_wrapped(
     for stage in stages:
         function = module[stage]
         module[stage] = undone(function if place is None else elsewhere(function, place), undo)
-
-
-def look() -> Dict[str, str]:
-    """What a job sees of its machine, as strings: evidence that a variation took place."""
-    seen = {
-        "host": os.uname().nodename, "zone": time.strftime("%Z%z"),
-        "date": time.strftime("%Y-%m-%d"), "user": str(os.getuid()), "home": os.environ["HOME"],
-        "processors": str(len(os.sched_getaffinity(0))), "folder": os.getcwd(),
-        "language": os.environ.get("LC_ALL") or os.environ.get("LANG", ""),
-        "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
-    }  # fmt: skip
-    torch = sys.modules.get("torch")
-    if torch:
-        seen["torch_threads"] = str(torch.get_num_threads())
-    library = ctypes.CDLL(None)
-    if hasattr(library, "paritylab_cpu"):
-        text = ctypes.create_string_buffer(CPU_NAME)
-        library.paritylab_cpu(text, CPU_NAME)
-        seen["cpu"] = text.value.decode()
-    with open("/proc/self/personality") as file:
-        seen["fixed_addresses"] = str(bool(int(file.read(), 16) & 0x0040000))
-    return seen

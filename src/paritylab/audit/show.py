@@ -26,7 +26,6 @@ _MINUTE = 60.0
 def outline(prepared: Prepared, *, jobs: int) -> RenderableType:
     """What is going to run, before it does."""
     planned = prepared.planned
-    minutes = prepared.seconds / _MINUTE
     environments = {cell.environment.name for cell in prepared.cells}
     together = [one for one in planned.conditions if len(one.variations) > 1]
     names = [one.variations[0] for one in planned.conditions if len(one.variations) == 1]
@@ -35,11 +34,22 @@ def outline(prepared: Prepared, *, jobs: int) -> RenderableType:
     text.append(f"{planned.runs} runs", style="bold")
     text.append(
         f": {len(prepared.cells)} cells in {len(environments)} environments, {len(names)} "
-        f"variations and {len(together)} combinations; about {minutes:.0f} minutes with {jobs} at "
-        "a time, and what the search for causes takes\n"
+        f"variations and {len(together)} combinations; {_duration(prepared)} with {jobs} at a "
+        "time, and what the search for causes takes\n"
     )
     text.append(f"variations: {', '.join(names)}", style="dim")
     return Group(text, *_skipped(planned.skipped))
+
+
+def _duration(prepared: Prepared) -> str:
+    """How long the plan may take, and whether that was measured or is a guess."""
+    minutes = max(1, round(prepared.seconds / _MINUTE))
+    time = "a minute" if minutes == 1 else f"{minutes} minutes"
+    new, cells = len(prepared.cells) - prepared.timed, len(prepared.cells)
+    if new == cells:
+        return f"nothing was timed here yet: very roughly {time}"
+    guess = f"; {new} of {cells} cells are a guess, as they were never timed here;" if new else ""
+    return f"about {time}{guess}"
 
 
 def summary(audit: Audit) -> RenderableType:
