@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from paritylab.html import figures
@@ -23,6 +23,7 @@ def tree(svg: str) -> ElementTree.Element:
 
 
 @settings(max_examples=12, deadline=None)
+@example([None, -3.7e-211], [None, 6.6e97], "", alone=False)
 @given(NUMBERS, NUMBERS, st.text(max_size=20), st.booleans())
 def test_any_numbers_give_a_well_formed_picture_without_ids(
     expected: list[float | None], got: list[float | None], name: str, alone: bool

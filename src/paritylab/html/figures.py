@@ -144,11 +144,12 @@ def _finish(axes: Axes, distances: list[Array], measure: str, unit: str) -> None
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     else:
         nearest = min(np.nanmin(np.where(d > 0, d, np.inf), initial=np.inf) for d in distances)
-        low, high = np.floor(np.log10(nearest)), np.ceil(np.log10(min(largest, DRAWN_UP_TO)))
+        drawn = min(largest, DRAWN_UP_TO)  # all may be infinite, and so the nearest, too
+        low, high = np.floor(np.log10(min(nearest, drawn))), np.ceil(np.log10(drawn))
         low = max(low, high - 20)  # what is nearer than that is drawn at 0
         axes.set_yscale("symlog", linthresh=10.0**low)
         axes.set_yticks([0.0, *_powers(int(low), int(high))])
-        axes.set_ylim(0, min(largest, DRAWN_UP_TO) * 1.5)
+        axes.set_ylim(0, drawn * 1.5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
