@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,15 @@ def read(path: Path) -> Results:
     version or holds a cell that is none; it names the place.
     """
     cells = _Cells(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            data = read_object(file, {"cells": cells.read})
-        return _results(path, data, lambda _, cell: cell)
-    except (OSError, ValueError, RecursionError, LabError):
-        # What is wrong and where, is told of the whole: a cell may be of another version's file.
-        return _results(path, _document(path), cells.read)
+    # What is wrong, and where, is told of the whole: a cell may be of another version's file. What
+    # is no file, a pipe, can be read only once.
+    if path.is_file():
+        with (
+            suppress(OSError, ValueError, RecursionError, LabError),
+            path.open(encoding="utf-8-sig", newline="") as file,
+        ):
+            return _results(path, read_object(file, {"cells": cells.read}), lambda _, cell: cell)
+    return _results(path, _document(path), cells.read)
 
 
 def _results(

@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import tempfile
 import tracemalloc
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,21 @@ def test_a_large_run_is_read_without_its_text_or_its_tree(tmp_path: Path) -> Non
     assert peak < path.stat().st_size * 0.75
     for field in ("environment", "digest", "max_error", "versions", "curves"):
         assert getattr(again[0], field) is getattr(again[-1], field)
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """`paritylab report <(ssh host cat r.json)`: what is no file cannot be begun again."""
+    for text, said in (('{"schema_version": 1, "cells": []}', None), ("{", "it is cut off")):
+        ends, path = os.pipe(), tmp_path / "r.json"
+        os.write(ends[1], text.encode())
+        os.close(ends[1])
+        path.unlink(missing_ok=True)
+        path.symlink_to(f"/dev/fd/{ends[0]}")
+        try:
+            with pytest.raises(UsageError, match=said) if said else nullcontext():
+                assert read(path).cells == ()
+        finally:
+            os.close(ends[0])
 
 
 def test_what_is_there_twice_counts_as_it_always_did(tmp_path: Path) -> None:
