@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
+from statistics import median
 
 from paritylab.audit.conditions import BASELINE, Condition, combined
-from paritylab.audit.model import Cause, Difference, Observation, Outcome, Promise
-from paritylab.audit.smallest import smallest
+from paritylab.audit.model import Cause, Observation, Outcome, Promise
+from paritylab.audit.sentences import cause, noise, unconfirmed
+from paritylab.audit.smallest import questions, smallest
 from paritylab.audit.tasks import Task
-from paritylab.audit.variations import HOLDS, Variation, found
+from paritylab.audit.tiers import excused
+from paritylab.audit.variations import HOLDS
 from paritylab.model import Cell
 
 AGAIN = 6
 """Runs of a baseline, or with something held still, that must agree."""
 FRESH_AGAIN = 3
 """The same where every run needs new workers."""
+LONG_SECONDS, LONG_AGAIN = 3.0, 2
+"""Where a run takes longer, the plan's own runs of the baseline count, and so many more will do."""
+# Another process or worker: nothing is varied.
+_UNVARIED = ((), ("repeat",), ("order",), ("fresh",), ("cold",))
 # They are settled when a worker starts, so they cannot tell its forks apart.
 _OF_WORKERS = ("fixed-addresses", "fixed-hash-seed")
-_SEVERITY = [Outcome.IDENTICAL, Outcome.CLOSE, Outcome.DIVERGED, Outcome.FAILED]
 Run = Callable[[Sequence[Task]], dict[str, Observation | None]]
 """Runs tasks that are not known yet; returns task id -> what was seen (None: impossible)."""
+Asking = Generator[Task, Observation | None, tuple[Cause, ...]]
+"""A search under way: yields the run that it wants next, and is sent what was seen."""
 
 
 class Search:
@@ -38,18 +46,21 @@ class Search:
         return plain | self._searched([cell for cell in cells if cell.id not in plain])
 
     def _as_expected(self, cell: Cell) -> tuple[Cause, ...]:
-        """Causes of a cell that moves where no bits are promised, and nowhere else.
+        """Causes of a cell that moves where nobody promises bits, and nowhere else.
 
         The other runs have shown that nothing else moves it: there is nothing to search.
         """
         seen = self._plan_of(cell.id)
         moved = [one for one in seen if one.moved]
-        if len(seen) - len(moved) < AGAIN or any(map(_promised, moved)):
+        if len(seen) - len(moved) < AGAIN:
+            return ()
+        if any(_promised(one) and not excused(cell, one) for one in moved):
             return ()
         singles = {one.variations: one for one in moved if len(one.variations) == 1}
-        if any(one.outcome is not Outcome.CLOSE for one in moved) or not singles:
+        told = all(any(set(name) <= set(one.variations) for name in singles) for one in moved)
+        if any(one.outcome is not Outcome.CLOSE for one in moved) or not told:
             return ()
-        return tuple(_cause(names, one) for names, one in singles.items())
+        return tuple(cause(names, one) for names, one in singles.items())
 
     def _searched(self, cells: Sequence[Cell]) -> dict[str, tuple[Cause, ...]]:
         if not cells:
@@ -66,20 +77,27 @@ class Search:
             if cell.id not in result and (cell in moved or self._moves_afresh(cell))
         ]  # fmt: skip
         result |= self._held_still(restless, fresh=True)
-        for cell in cells:
-            if cell.id not in result:
-                result[cell.id] = self._varied(cell, again[cell.id])
-        return result
+        varied = [cell for cell in cells if cell.id not in result]
+        return result | self._in_step({c.id: self._varied(c, again[c.id]) for c in varied})
 
     # ---- again, as it was --------------------------------------------------------------------
     def _again(
         self, cells: Sequence[Cell]
     ) -> dict[str, tuple[list[Observation], dict[str, Observation]]]:
         """Run baselines and moved singles again, on new workers: cell -> (baselines, singles)."""
-        tasks = [_task(BASELINE, cell, repeat) for cell in cells for repeat in range(1, AGAIN + 1)]
+        tasks = [task for cell in cells for task in _baselines(cell, 0, self._enough(cell))]
         for cell in cells:
             tasks += [_task(combined([name], 1), cell, 1) for name in self._singles(cell)]
         seen = self._run(_by_group(tasks))
+        more = [
+            task
+            for cell in cells
+            if any((one := seen.get(t.id)) is None or one.moved for t in tasks if _plain(t, cell))
+            for task in _baselines(cell, self._enough(cell), AGAIN)
+        ]
+        if more:
+            tasks += more
+            seen |= self._run(more)
         answers: dict[str, tuple[list[Observation], dict[str, Observation]]] = {}
         for cell in cells:
             mine = [(t, seen.get(t.id)) for t in tasks if t.cell is cell]
@@ -88,6 +106,17 @@ class Search:
                 {t.condition.id: one for t, one in mine if one and t.condition is not BASELINE},
             )
         return answers
+
+    def _enough(self, cell: Cell) -> int:
+        """How many baselines tell whether the cell scatters: fewer where each takes long.
+
+        Then those of the plan count, if they agree; what moves after all is run ``AGAIN`` times.
+        """
+        seen = self._plan_of(cell.id)
+        same = [one for one in seen if one.variations in _UNVARIED]
+        if median(one.seconds for one in seen) <= LONG_SECONDS or any(o.moved for o in same):
+            return AGAIN
+        return max(LONG_AGAIN, AGAIN - len(same))
 
     def _singles(self, cell: Cell) -> list[str]:
         moved = [o.variations[0] for o in self._plan_of(cell.id) if o.moved and _single(o)]
@@ -107,7 +136,7 @@ class Search:
             one = seen.get(task.id)
             if one and not one.moved:
                 moved = [o for o in self._plan_of(task.cell.id) if o.moved]
-                result[task.cell.id] = (_noise(("clean-tmp",), moved, fresh=False),)
+                result[task.cell.id] = (noise(("clean-tmp",), moved, fresh=False),)
         return result
 
     # ---- something held still ----------------------------------------------------------------
@@ -120,7 +149,7 @@ class Search:
         for cell in cells:
             sets = held[cell.id] or self._together(cell, names, fresh=fresh) or [()]
             moved = [o for o in self._plan_of(cell.id) if o.moved]
-            result[cell.id] = tuple(_noise(holds, moved, fresh=fresh) for holds in sets)
+            result[cell.id] = tuple(noise(holds, moved, fresh=fresh) for holds in sets)
         return result
 
     def _which_hold(
@@ -150,39 +179,61 @@ class Search:
         return [smallest(several, holds)] if len(several) > 1 and holds(several) else []
 
     # ---- something varied --------------------------------------------------------------------
+    def _in_step(self, searches: dict[str, Asking]) -> dict[str, tuple[Cause, ...]]:
+        """Run what they all ask next at once, so that no processor idles, until all have ended."""
+        result: dict[str, tuple[Cause, ...]] = {}
+        asked: dict[str, Task | None] = dict.fromkeys(searches)
+        seen: dict[str, Observation | None] = {}
+        while asked:
+            for cell, task in list(asked.items()):
+                try:
+                    asked[cell] = searches[cell].send(seen.get(task.id) if task else None)
+                except StopIteration as end:
+                    result[cell] = end.value
+                    del asked[cell]
+            seen = self._run(_by_group(filter(None, asked.values()))) if asked else {}
+        return result
+
     def _varied(
         self, cell: Cell, again: tuple[list[Observation], dict[str, Observation]]
-    ) -> tuple[Cause, ...]:
+    ) -> Asking:
         confirmed = {name: one for name, one in again[1].items() if one.moved}
-        causes = [_cause((name,), one) for name, one in confirmed.items()]
+        causes = [cause((name,), one) for name, one in confirmed.items()]
         for one in self._plan_of(cell.id):
             if not one.moved or _single(one) or not one.variations:
                 continue
-            if any(set(cause.variations) <= set(one.variations) for cause in causes):
+            if any(set(known.variations) <= set(one.variations) for known in causes):
                 continue
-            causes.append(self._taken_apart(cell, one))
-        return tuple(causes) or (_unconfirmed(self._plan_of(cell.id)),)
+            causes.append((yield from _taken_apart(cell, one)))
+        return tuple(causes) or (unconfirmed(self._plan_of(cell.id)),)
 
-    def _taken_apart(self, cell: Cell, one: Observation) -> Cause:
-        last = one
 
-        def moves(names: tuple[str, ...]) -> bool:
-            nonlocal last
-            task = _task(combined(names), cell, 1)
-            seen = self._run([task]).get(task.id)
-            if seen and seen.moved:
-                last = seen
-                return True
-            return False
-
-        if not moves(one.variations):
-            return _unconfirmed([one])
-        names = smallest(one.variations, moves)
-        return _cause(names, last)
+def _taken_apart(cell: Cell, one: Observation) -> Generator[Task, Observation | None, Cause]:
+    last = yield _task(combined(one.variations), cell, 1)
+    if last is None or not last.moved:
+        return unconfirmed([one])
+    asking = questions(one.variations)
+    try:
+        names = next(asking)
+        while True:
+            seen = yield _task(combined(names), cell, 1)
+            moved = seen is not None and seen.moved
+            last = seen if seen and moved else last
+            names = asking.send(moved)
+    except StopIteration as end:
+        return cause(end.value, last)
 
 
 def _task(condition: Condition, cell: Cell, repeat: int) -> Task:
     return Task(condition=condition, cell=cell, repeat=repeat, phase="search")
+
+
+def _baselines(cell: Cell, first: int, last: int) -> list[Task]:
+    return [_task(BASELINE, cell, repeat) for repeat in range(first + 1, last + 1)]
+
+
+def _plain(task: Task, cell: Cell) -> bool:
+    return task.cell is cell and task.condition is BASELINE
 
 
 def _holding(names: tuple[str, ...], cell: Cell, *, fresh: bool) -> list[Task]:
@@ -213,62 +264,6 @@ def _agree(seen: Sequence[Observation | None]) -> bool:
         all(one is not None and one.outcome is not Outcome.FAILED for one in seen)
         and len({one.digest for one in seen if one}) == 1
     )
-
-
-def _worst(seen: Iterable[Observation]) -> Observation:
-    return max(seen, key=lambda one: _SEVERITY.index(one.outcome))
-
-
-def _cause(names: tuple[str, ...], seen: Observation) -> Cause:
-    what = " and ".join(found(name).changes for name in names)
-    head = f"changes with {what}" if len(names) == 1 else f"changes only with {what} together"
-    return Cause(
-        variations=names, held_by=(), outcome=seen.outcome, first=seen.first,
-        sentence=head + where(seen),
-    )  # fmt: skip
-
-
-def _noise(holds: tuple[str, ...], moved: Sequence[Observation], *, fresh: bool) -> Cause:
-    seen = _worst(moved)
-    head = f"changes from {'worker to worker' if fresh else 'run to run'}"
-    variations: list[Variation] = [found(name) for name in holds]
-    if variations:
-        head += " with " + " and ".join(one.changes for one in variations)
-    else:
-        head += ", and nothing that was held still stops it"
-    return Cause(
-        variations=(), held_by=holds, outcome=seen.outcome, first=seen.first,
-        sentence=head + where(seen),
-    )  # fmt: skip
-
-
-def _unconfirmed(seen: Sequence[Observation]) -> Cause:
-    moved = [one for one in seen if one.moved]
-    worst = _worst(moved)
-    under = ", ".join(dict.fromkeys("+".join(one.variations) or "nothing" for one in moved))
-    return Cause(
-        variations=(), held_by=(), outcome=worst.outcome, first=worst.first,
-        sentence=f"changed under {under}, and not when that was tried again" + where(worst),
-    )  # fmt: skip
-
-
-def where(seen: Observation) -> str:
-    """Return ``; first at step 3, `w1[4,7]`, 2 ULP``, or what went wrong instead."""
-    if seen.first is None:
-        return f"; it {seen.outcome}: {seen.message}" if seen.message else ""
-    return f"; first at {place(seen.first)}"
-
-
-def place(first: Difference) -> str:
-    """Return ``step 3, `w1[4,7]`, 2 ULP``."""
-    index = f"[{','.join(map(str, first.index))}]" if first.index else ""
-    parts = [f"`{first.output}{index}`"]
-    if first.step is not None:
-        parts.insert(0, f"step {first.step}")
-    parts.append(
-        f"{first.ulp} ULP" if first.ulp is not None else f"{first.baseline} became {first.got}"
-    )
-    return ", ".join(parts)
 
 
 def shortened(task: Task, seconds: float) -> Task:

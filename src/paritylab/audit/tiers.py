@@ -88,14 +88,18 @@ def _broken(
     names = []
     for one in varied:
         allowed = {Outcome.IDENTICAL}
-        excused = cell.lab.cpu_bits and "cpu" in _kinds(one)
-        if excused or _promise(one, profile) is Promise.TOLERANCE:
+        if excused(cell, one) or _promise(one, profile) is Promise.TOLERANCE:
             allowed |= {Outcome.CLOSE}
         if statistical and one.first is None:  # nothing moved but what moves by nature
             allowed |= {Outcome.CLOSE, Outcome.DIVERGED}
         if one.outcome not in allowed:
             names.append("+".join(one.variations))
     return tuple(dict.fromkeys(names))
+
+
+def excused(cell: Cell, one: Observation) -> bool:
+    """Whether the CPU was another, and the lab says that its bits depend on that."""
+    return cell.lab.cpu_bits and "cpu" in _kinds(one)
 
 
 def _promise(one: Observation, profile: str) -> Promise:
