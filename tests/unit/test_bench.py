@@ -110,6 +110,19 @@ def test_what_grows_faster_than_the_matrix_is_not_flat(
     assert memory_growth.met is True
 
 
+def test_a_cost_that_is_lost_in_noise_is_not_flat() -> None:
+    """Where 1,000 cells took less than ten, the machine was busy; cells are not free."""
+    for seconds in ({10: 2.3, 100: 2.3, 1000: 2.2, 10000: 3.0}, {10: 2.3, 1000: 2.4, 10000: 2.2}):
+        figure, _ = growth._figures("collection", costs(seconds, dict.fromkeys(seconds, 90.0)))
+        assert figure.met is False
+
+
+def test_of_several_runs_the_least_time_and_the_largest_memory_count() -> None:
+    """Others on the machine make a run longer, never shorter."""
+    runs = [Cost(seconds=s, peak=p) for s, p in ((2.5, 80.0), (2.1, 81.0), (9.0, 79.0))]
+    assert growth.least(runs) == Cost(seconds=2.1, peak=81.0)
+
+
 def test_memory_that_grows_with_the_cells_is_told_per_cell() -> None:
     """2 KiB a cell on top of 90 MiB: the largest matrix takes 22% more, which is too much."""
     peak = {n: 90.0 + 2 * n / 1024 for n in growth.SIZES}
