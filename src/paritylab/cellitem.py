@@ -57,9 +57,7 @@ class CellItem(pytest.Item):
         """See pytest.Item."""
         self.body(self, self.cell)
 
-    def repr_failure(
-        self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
-    ) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """See pytest.Item: what is told begins with the body, not with pytest's own calls."""
         excinfo.traceback = excinfo.traceback.cut(path=self.body.__code__.co_filename)
         asked = self.config.getoption("tbstyle", "auto")

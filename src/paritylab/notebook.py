@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ _ROOT_RULE = re.compile(r":root\s*\{[^}]*\}")
 class RunResult:
     """What ``run`` found: a verdict with its evidence for every cell, in the matrix's order.
 
-    ``repr`` is the report that a terminal shows; a notebook shows a table and the curves.
+    ``document`` is results.json as plain data. ``repr`` is the report that a terminal shows; a
+    notebook shows a table and the curves.
     """
 
     results: tuple[CellResult, ...]
@@ -117,6 +118,7 @@ def run(  # noqa: PLR0913 - an argument per option of the command
     cells = cells_of(options)
     found, images = _run(cells, options, jobs or len(os.sched_getaffinity(0)))
     document = report.document(found, cells, {**facts(options), "images": images})
+    document["cells"] = [asdict(result) for result in found]
     return RunResult(results=tuple(found), document=document)
 
 

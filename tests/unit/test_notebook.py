@@ -50,6 +50,7 @@ def test_run_gives_verdicts_as_text_page_and_file(stand_in: Path, tmp_path: Path
     kept = read(found.save(tmp_path / "r.json"))
     assert [cell.verdict for cell in kept.cells] == [Verdict.CLOSE]
     assert kept.run["engine"] == "here"
+    assert found.document["cells"][0]["verdict"] == "close", "plain data, to be looked into"
 
 
 def test_wrong_names_are_told(stand_in: Path) -> None:
