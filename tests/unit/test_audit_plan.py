@@ -11,6 +11,7 @@ from rich.console import Console
 
 from paritylab import cache, catalog, matrix
 from paritylab.audit import conduct, show
+from paritylab.audit.durations import usual
 from paritylab.audit.plan import (
     WORKER_SECONDS,
     Request,
@@ -75,6 +76,13 @@ def test_without_the_combination_nothing_is_spared(cells: list[Cell]) -> None:
     assert covered(plan(cells, few, engine="venv")) == frozenset()
 
 
+def test_a_first_run_that_waits_for_the_disk_makes_no_cell_slow() -> None:
+    """What it took in an earlier audit counts, unless it is faster by now."""
+    seen = {"a": 0.4, "b": 0.5, "c": 20.0, "new": 20.0}
+    assert usual(seen, {"a": 0.6, "c": 2.0}) == {"a": 0.4, "b": 0.5, "c": 2.0, "new": 20.0}
+    assert usual(seen, {}) == seen
+
+
 def test_slow_is_slower_than_the_others() -> None:
     """On a busy machine all take long, and none is slow for that."""
     assert slow({"a": 0.4, "b": 0.5, "c": 30.0}) == {"c": 30.0}
@@ -126,6 +134,7 @@ def test_an_outline_says_where_its_time_is_a_guess(
     """A constant is no measurement: nothing, some or all cells were timed here before."""
     monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path))
     some = cells[:3]
+    assert ": 1 cell in 1 environment, " in said(some[:1])
     assert "; nothing was timed here yet: very roughly " in said(some)
     folder = cache.folder("audit")
     (folder / "durations.json").write_text(json.dumps({some[0].id: 40.0}))

@@ -158,6 +158,7 @@ class _Conductor:
         self._tell = tell
         self._causes: dict[str, tuple[Cause, ...]] = {}
         self._covered = covered(prepared.planned)
+        self._known = durations.known()
 
     def conduct(self) -> Audit:
         partial = None
@@ -228,7 +229,8 @@ class _Conductor:
     def _seconds(self) -> dict[str, float]:
         """What each cell takes as it is."""
         runs = self._record.observations.values()
-        return {o.cell: o.seconds for o in runs if not o.variations and o.phase == "plan"}
+        seen = {o.cell: o.seconds for o in runs if not o.variations and o.phase == "plan"}
+        return durations.usual(seen, self._known)
 
     def _phase(self, phase: str, *, total: int = 0, done: int = 0) -> Callable[[str], None]:
         count = done

@@ -12,6 +12,7 @@ import numpy as np
 from paritylab.audit.changes import KINDS, Change, Side, changes
 from paritylab.audit.model import CellAudit, Difference
 from paritylab.audit.observe import difference
+from paritylab.audit.sentences import counted
 from paritylab.audit.verify import Bundle
 from paritylab.compare import ulp_distance
 from paritylab.digest import canonical
@@ -97,15 +98,11 @@ class Diff:
         moved = [one for one in self.cells if one.state is State.MOVED]
         equal = sum(one.state is State.EQUAL for one in self.cells)
         if not moved:
-            return f"{equal} of {counted(len(self.cells))} with the same bits; none moved"
+            whole = counted(len(self.cells), "cell")
+            return f"{equal} of {whole} with the same bits; none moved"
         named = sorted({s.sentence for one in moved for s in one.goes_with[:1]})
         told = "; ".join(named[:SUSPECTS]) or "no recorded difference"
-        return f"{counted(len(moved))} moved, {equal} equal; goes with: {told}"
-
-
-def counted(cells: int) -> str:
-    """``1 cell``, ``2 cells``."""
-    return f"{cells} cell" + ("" if cells == 1 else "s")
+        return f"{counted(len(moved), 'cell')} moved, {equal} equal; goes with: {told}"
 
 
 def diff(before: Bundle, after: Bundle) -> Diff:

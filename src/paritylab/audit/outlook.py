@@ -12,8 +12,9 @@ from rich.text import Text
 
 from paritylab.audit import documents
 from paritylab.audit.changes import Change
-from paritylab.audit.diff import CellDiff, Diff, State, Suspect, counted
+from paritylab.audit.diff import CellDiff, Diff, State, Suspect
 from paritylab.audit.rerun import Rerun
+from paritylab.audit.sentences import counted
 from paritylab.audit.verify import Bundle
 from paritylab.html.page import render, tidy
 
@@ -122,7 +123,12 @@ def _plain(text: str) -> str:
 
 
 def _row(change: Change) -> tuple[str, str, str, str]:
-    return f"{change.kind} {change.name}", change.before, change.after, counted(len(change.cells))
+    return (
+        f"{change.kind} {change.name}",
+        change.before,
+        change.after,
+        counted(len(change.cells), "cell"),
+    )
 
 
 def _first(one: CellDiff) -> str:

@@ -67,3 +67,8 @@ def place(first: Difference) -> str:
         f"{first.ulp} ULP" if first.ulp is not None else f"{first.baseline} became {first.got}"
     )
     return ", ".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from paritylab.audit.conduct import Prepared
 from paritylab.audit.model import Audit, CellAudit, Skipped, Tier
+from paritylab.audit.sentences import counted
 
 STYLES = {
     Tier.BITWISE: "bold green",
@@ -31,11 +32,12 @@ def outline(prepared: Prepared, *, jobs: int) -> RenderableType:
     names = [one.variations[0] for one in planned.conditions if len(one.variations) == 1]
     names += [one.name for one in planned.compared]
     text = Text()
-    text.append(f"{planned.runs} runs", style="bold")
+    text.append(counted(planned.runs, "run"), style="bold")
     text.append(
-        f": {len(prepared.cells)} cells in {len(environments)} environments, {len(names)} "
-        f"variations and {len(together)} combinations; {_duration(prepared)} with {jobs} at a "
-        "time, and what the search for causes takes\n"
+        f": {counted(len(prepared.cells), 'cell')} in "
+        f"{counted(len(environments), 'environment')}, {counted(len(names), 'variation')} and "
+        f"{counted(len(together), 'combination')}; {_duration(prepared)} with {jobs} at a time, "
+        "and what the search for causes takes\n"
     )
     text.append(f"variations: {', '.join(names)}", style="dim")
     return Group(text, *_skipped(planned.skipped))
@@ -60,7 +62,9 @@ def summary(audit: Audit) -> RenderableType:
     parts += _skipped([one for one in audit.skipped if one.variation])
     unsupported = sum(one.variation is None for one in audit.skipped)
     if unsupported:
-        parts.append(Text(f"{unsupported} cells are unsupported, with a reason", style="dim"))
+        parts.append(
+            Text(f"{counted(unsupported, 'cell')} unsupported, with a reason", style="dim")
+        )
     if audit.partial:
         parts.append(Text(f"PARTIAL: {audit.partial}", style="bold yellow"))
     return Group(*parts, totals(audit))
@@ -69,7 +73,9 @@ def summary(audit: Audit) -> RenderableType:
 def totals(audit: Audit) -> Text:
     """One line: how many cells reach which tier, and how many keep what they declare."""
     counts = Counter(one.tier for one in audit.cells)
-    text = Text(f"{len(audit.observations)} runs of {len(audit.cells)} cells: ")
+    text = Text(
+        f"{counted(len(audit.observations), 'run')} of {counted(len(audit.cells), 'cell')}: "
+    )
     shown = [tier for tier in Tier if counts[tier]]
     for place, tier in enumerate(shown):
         text.append(", " if place else "").append(f"{counts[tier]} {tier}", style=STYLES[tier])

@@ -20,6 +20,7 @@ from paritylab.wire import Job, Session
 PORTABLE = {
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_DYNAMIC": "FALSE",
