@@ -1,6 +1,7 @@
 """The worker as a process: what it must not do, what it answers, how it ends."""
 
 import ast
+import gc
 import os
 import signal
 import socket
@@ -104,12 +105,16 @@ def test_one_thread_before_the_fork(opened: Opened) -> None:
 
 def test_a_worker_for_one_job_is_not_warmed(opened: Opened) -> None:
     """What a fork would find done is not worth its time before a single one."""
-    frozen = job("import gc\ndef run(i, w):\n    return {'frozen': gc.get_freeze_count()}\n")
-    for once, expected in ((False, True), (True, False)):
+    source = "import gc\ndef run(i, w):\n    return {'frozen': gc.get_freeze_count()}\n"
+
+    def frozen(once: bool) -> int:
         endpoint = opened[0].start(replace(key(), once=once))
-        values = run((opened[0], endpoint), frozen).values
+        values = run((opened[0], endpoint), job(source)).values
         opened[0].stop(endpoint)
-        assert bool(values["frozen"]) is expected
+        return int(values["frozen"])
+
+    # Not zero: Python 3.12 starts with a few hundred objects frozen.
+    assert frozen(once=True) == gc.get_freeze_count() < frozen(once=False)
 
 
 def test_a_thread_before_the_fork_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
