@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +21,7 @@ from paritylab.cli.elsewhere import auditing_desk, elsewhere
 from paritylab.cli.evidence import bundle
 from paritylab.errands import Desk
 from paritylab.errors import EXIT_INTERRUPTED, EXIT_RED
+from paritylab.folders import renew
 from paritylab.plan import Options, cells_of
 from paritylab.progress import Phases
 from paritylab.runner import Settings
@@ -128,7 +128,7 @@ def audit_power(
     Example: `paritylab audit-power`
     """
     jobs = jobs or len(os.sched_getaffinity(0))
-    shutil.rmtree(folder, ignore_errors=True)
+    renew(folder)
     missed = _planted(labs, environment, folder / "planted", jobs)
     alarms = _clean(environment, folder / "clean", jobs) if clean else 0
     if missed or alarms:

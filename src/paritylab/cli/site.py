@@ -11,6 +11,7 @@ from typer.cli import get_docs_for_click
 
 from paritylab import catalog
 from paritylab.cli.app import app, err, out
+from paritylab.folders import check_ours
 from paritylab.progress import Display
 
 
@@ -37,6 +38,7 @@ def site(
     # Matplotlib and YAML are for this command alone.
     from paritylab.site import build, write_tree  # noqa: PLC0415
 
+    check_ours(folder)
     root = catalog.find_root()
     run = results or _newest(root)
     if run is None:

@@ -9,18 +9,21 @@ from pathlib import Path
 
 from paritylab.commands import Command, run
 from paritylab.errors import UsageError
+from paritylab.folders import renew
 
 
 def build(tree: Path, target: Path) -> Path:
     """Make the pages of ``tree`` in ``target`` and return the first one.
 
     Strict: a dead link, a page outside the navigation or a docstring that cannot be read stops it.
-    Raises UsageError where MkDocs is not installed or refuses.
+    Raises UsageError where MkDocs is not installed or refuses, and for a ``target`` with files of
+    somebody else.
     """
     if importlib.util.find_spec("material") is None or importlib.util.find_spec("mkdocs") is None:
         raise UsageError(
             "the site needs MkDocs", fix="pip install 'paritylab[site]', or nox -s site"
         )
+    renew(target)
     argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--clean"]
     argv += ["--config-file", str(tree / "mkdocs.yml"), "--site-dir", str(target.absolute())]
     run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from paritylab import atomic, matrix, plots
 from paritylab.catalog import Catalog
 from paritylab.expected import read_expected
+from paritylab.folders import renew
 from paritylab.html import report
 from paritylab.html.page import asset
 from paritylab.matrix import Selection
@@ -75,10 +75,11 @@ def write_tree(catalog: Catalog, run: Path | None, *, commands: str, folder: Pat
     """Write the site's sources into ``folder`` (made anew) and return it.
 
     ``run`` is a results.json; without one the pages have no verdicts and no curves. ``commands`` is
-    the command line's help as Markdown. Raises UsageError for a file that is no results.json.
+    the command line's help as Markdown. Raises UsageError for a file that is no results.json,
+    and for a folder with files of somebody else.
     """
     site = Site(catalog, run, commands, folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    renew(folder)
     pages = _pages(catalog)
     for source, page in pages.items():
         if source.endswith(".svg"):
