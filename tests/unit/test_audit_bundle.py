@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -388,6 +389,24 @@ def test_a_changed_project_is_not_packed(audited: Path) -> None:
             gather(audited / "audit", audited / "project")
     finally:
         lab.write_text(before)
+
+
+def test_another_machine_cannot_testify(audited: Path, tmp_path: Path) -> None:
+    """What is hashed and asked while packing is of the machine that packs, so it must be the same.
+
+    The commit is the audited one, whatever has been committed since.
+    """
+    document = json.loads((audited / "audit/audit.json").read_bytes())
+    document["facts"]["project"] = {"commit": "f" * 40, "dirty": False, "changed": [], "why": ""}
+    shutil.copytree(audited / "audit", tmp_path / "audit")
+    (tmp_path / "audit/audit.json").write_text(json.dumps(document))
+    evidence = gather(tmp_path / "audit", audited / "project")
+    bundle.write(tmp_path / "a.zip", evidence, key=None, progress=QUIET)
+    assert verify.read(tmp_path / "a.zip").facts["project"]["commit"] == "f" * 40
+    document["facts"]["host"]["cpu"] = "Another CPU"
+    (tmp_path / "audit/audit.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match="audited on Another CPU"):
+        gather(tmp_path / "audit", audited / "project")
 
 
 def test_a_folder_without_an_audit_is_told(tmp_path: Path) -> None:

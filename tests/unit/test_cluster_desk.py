@@ -131,7 +131,7 @@ def test_a_scheduler_without_workers_is_an_error_with_what_to_type(
         pytest.raises(EngineError, match=r"has no worker after 0\.2 s") as caught,
     ):
         run_cells(chosen, desk, Settings())
-    assert f"dask worker {empty.scheduler_address}" in str(caught.value)
+    assert f"paritylab join {empty.scheduler_address}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """site: every page is made of what the project says already, and nothing gets lost on the way."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from paritylab import catalog
 from paritylab.accept import accept
 from paritylab.catalog import Catalog
+from paritylab.cli.site import _newest
 from paritylab.cli.site import reference as commands
 from paritylab.errors import UsageError
 from paritylab.model import CellResult, Verdict
@@ -105,6 +107,27 @@ def test_a_file_that_is_no_run_is_told(loaded: Catalog, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no results\.json"):
         write_tree(loaded, tmp_path / "r.json", commands="", folder=tmp_path / "site")
     assert not (tmp_path / "site").exists()
+
+
+def test_the_newest_run_of_every_lab_is_shown(loaded: Catalog, tmp_path: Path) -> None:
+    """A run of one lab, or a smoke test on a GPU, made later, does not empty the other pages."""
+    two = dict(list(loaded.labs.items())[:2])
+    here = Catalog(root=tmp_path, labs=two, environments=loaded.environments)
+    cells = [
+        CellResult(
+            cell=f"{slug}-pytorch@tf2-cpu", lab=slug, implementation="pytorch", environment="tf2",
+            device="cpu", profile="portable", verdict=Verdict.CLOSE,
+        )
+        for slug in two
+    ]  # fmt: skip
+    assert _newest(here) is None
+    runs = [("lab", cells, False), ("lab-cpu-tf2", cells[:1], False), ("lab-cuda", cells, True)]
+    for age, (name, ran, smoke) in enumerate(runs):
+        path = tmp_path / f"reports/{name}.json"
+        write_json(path, document(ran, [], {"engine": "venv", "smoke": smoke}))
+        os.utime(path, (age, age))
+    (tmp_path / "reports/lab-broken.json").write_text("{")
+    assert _newest(here) == tmp_path / "reports/lab.json"
 
 
 def test_a_course_of_its_own_can_have_a_site(project: Path, tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ def _members(evidence: Evidence, examined: Mapping[str, Examined]) -> Iterator[t
     told = collect(evidence.cells, evidence.engine, evidence.images, evidence.root)
     yield AUDIT, text
     yield PLAN, documents.dump(plan_of(plain))
+    # The commit that was audited; by now there may be another.
+    told["project"] = audit.facts.get("project") or told["project"]
     yield FACTS, documents.dump(told)
     for name in sorted({cell.baseline for cell in audit.cells if cell.baseline}):
         yield f"{OUTPUTS}/{name}", _baseline(evidence.baselines / name)

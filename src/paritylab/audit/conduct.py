@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from paritylab import report
+from paritylab import catalog, checkout, report
 from paritylab.audit import durations
 from paritylab.audit.model import (
     SCHEMA_VERSION,
@@ -144,6 +144,10 @@ def _settled(prepared: Prepared) -> dict[str, Any]:
     }
 
 
+def _root(prepared: Prepared) -> Path:
+    return prepared.options.root or catalog.find_root()
+
+
 class _Conductor:
     """One audit under way."""
 
@@ -256,7 +260,8 @@ class _Conductor:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             paritylab=version("paritylab"),
             partial=partial,
-            facts=_settled(prepared) | {"images": self._workshop.images},
+            facts=_settled(prepared)
+            | {"images": self._workshop.images, "project": checkout.project(_root(prepared))},
             variations=_notes(observations),
             plan=Plan(
                 conditions=prepared.planned.conditions,

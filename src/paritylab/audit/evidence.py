@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paritylab import report
 from paritylab.audit.bundle import AUDIT, Evidence, stacks
 from paritylab.audit.model import Audit, from_json
 from paritylab.audit.record import BASELINES, lab_digests
@@ -20,8 +21,8 @@ from paritylab.plan import cells_of as cells_in
 def gather(folder: Path, root: Path) -> Evidence:
     """Return the evidence of the audit in ``folder``, made with the project at ``root``.
 
-    Raises BundleError when there is none, or when labs or locks are no longer what was audited:
-    the bundle would then tell of other files than those that ran.
+    Raises BundleError when there is none, when labs or locks are no longer what was audited (the
+    bundle would then tell of other files than those that ran), or on another machine.
     """
     try:
         audit = from_json((folder / AUDIT).read_bytes())
@@ -33,6 +34,7 @@ def gather(folder: Path, root: Path) -> Evidence:
         ) from None
     cells = cells_of(audit, root)
     _check_unchanged(audit, cells)
+    _check_host(audit)
     images = dict(audit.facts.get("images") or {})
     engine = str(audit.facts.get("engine", ""))
     return Evidence(
@@ -93,3 +95,16 @@ def _check_unchanged(audit: Audit, cells: list[Cell]) -> None:
                 why="the bundle would tell of other files than those that ran",
                 fix="audit again",
             )
+
+
+def _check_host(audit: Audit) -> None:
+    """Refuse to tell of this machine's kernel, engine and installed files in place of another's."""
+    before: Mapping[str, Any] = audit.facts.get("host") or {}
+    now = report.host()
+    moved = [name for name in ("cpu", "platform") if before.get(name, now[name]) != now[name]]
+    if moved:
+        raise BundleError(
+            f"it was audited on {before[moved[0]]}, and this is {now[moved[0]]}",
+            why="the bundle would tell of this machine's kernel, engine and installed files",
+            fix="paritylab bundle, where it was audited",
+        )

@@ -80,8 +80,10 @@ def whole_matrix(
 ) -> list[Figure]:
     """Measure the wall time of all supported ``cells`` against the least that it could be."""
     runnable = [cell for cell in cells if not cell.unsupported]
-    floor = [_floor(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
-    wall = [_wall(runnable, engine, jobs, tell=tell) for _ in range(repeats)]
+    floor, wall = [], []
+    for _ in range(repeats):  # by turns: what else the machine does falls on both
+        floor.append(_floor(runnable, engine, jobs, tell=tell))
+        wall.append(_wall(runnable, engine, jobs, tell=tell))
     name = f"matrix of {len(runnable)} cells against its floor"
     return [ratio("b", name, ("matrix s", wall), ("floor s", floor), target=FLOOR)]
 

@@ -18,7 +18,7 @@ from paritylab.audit.variations import VARIATIONS
 from paritylab.cli import options as opt
 from paritylab.cli.app import app, err, out
 from paritylab.cli.elsewhere import auditing_desk, elsewhere
-from paritylab.cli.evidence import bundle
+from paritylab.cli.evidence import bundle, check_packable
 from paritylab.errands import Desk
 from paritylab.errors import EXIT_INTERRUPTED, EXIT_RED
 from paritylab.folders import renew
@@ -72,6 +72,8 @@ def audit(
     if listed:
         out.print(_variations())
         return
+    if target.suffix == ".zip":
+        check_packable(target)
     chosen = opt.selection(lab, implementation, environment, device)
     settings = Settings(profile=profile)
     options = Options(selection=chosen, settings=settings, engine=engine, base=base)
@@ -116,7 +118,7 @@ def audit_power(
     labs: opt.Labs = None,
     environment: Annotated[str, typer.Option(help="Where planted and clean labs run.")] = "tf2",
     folder: Annotated[
-        Path, typer.Option("--out", help="Folder for the two audits; a new one is made.")
+        Path, typer.Option("--out", help="Folder for the two audits; it is written anew.")
     ] = Path("reports/audit-power"),
     clean: Annotated[bool, typer.Option(help="Count false alarms on clean labs, too.")] = True,
     jobs: opt.Jobs = None,

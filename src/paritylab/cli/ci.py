@@ -37,7 +37,9 @@ def matrix(
         typer.Option(help="One line for a GitHub Actions `matrix`: shards, else environments."),
     ] = False,
     gitlab: Annotated[bool, typer.Option(help="With --shards: a GitLab child pipeline.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One object per cell, or shard.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON list of cells, or of shards.")
+    ] = False,
 ) -> None:
     """Print every cell: what would run where, and why the rest cannot; or the jobs of a CI run.
 

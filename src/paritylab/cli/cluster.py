@@ -31,6 +31,7 @@ def join(
 
     Example: `paritylab join tcp://scheduler:8786 --threads 4`
     """
+    module("link")  # without Dask no worker would ever start
     words = command(scheduler, threads=threads, more=[w for w in context.args if w != "--"])
     keep_joined(words, lambda text: err.print(text, style="yellow"))
 

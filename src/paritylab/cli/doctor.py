@@ -28,7 +28,9 @@ def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Remove what killed runs left; nothing else changes.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One object per line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON list, an object for each line.")
+    ] = False,
 ) -> None:
     """Look at everything that runs need; each gap is told with the command that closes it.
 

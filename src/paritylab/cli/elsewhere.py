@@ -93,5 +93,6 @@ def module(name: str) -> ModuleType:
         return import_module(f"paritylab.cluster.{name}")
     except ModuleNotFoundError as fault:
         raise UsageError(
-            f"--cluster needs the package {fault.name}", fix="pip install 'paritylab[cluster]'"
+            f"a cluster needs the package {fault.name}",
+            fix="pip install 'paritylab[cluster]' (in a checkout: pip install -e '.[cluster]')",
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,13 @@ def _libraries() -> Iterator[None]:
             why=f"there is no module {fault.name}",
             fix='pip install "paritylab[audit]" (in a checkout: pip install -e ".[audit]")',
         ) from None
+
+
+def check_packable(target: Path) -> None:
+    """Raise UsageError if no bundle could be written there: asked before a long audit."""
+    with _libraries():
+        import_module("paritylab.audit.bundle")
+    check_writable(target, option="--out")
 
 
 @app.command()

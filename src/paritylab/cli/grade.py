@@ -29,7 +29,7 @@ SHOWN = 40
 
 
 Handed = Annotated[
-    Path, typer.Argument(help="A folder (or archive) with one submission per student.")
+    Path, typer.Argument(help="A folder with a submission (archives, too) per student.")
 ]
 LabName = Annotated[str, typer.Option("--lab", help="The lab that was set.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the grades and the journal go.")]

@@ -39,8 +39,8 @@ EngineName = Annotated[
 Base = Annotated[
     str,
     typer.Option(
-        help="Base images: pull by digest, bootstrap from Debian packages, or auto (pull if it "
-        "can be had)."
+        help="Base images: pull (by digest) or bootstrap (from Debian packages, as root); auto is "
+        "pull. The same for every command: images of the two are different images."
     ),
 ]
 Shard = Annotated[
@@ -57,7 +57,10 @@ BalanceBy = Annotated[
 ]
 Profile = Annotated[
     str,
-    typer.Option(help="portable: the same bits on every x86-64 CPU; native: out of the box."),
+    typer.Option(
+        help="portable: the same bits on every x86-64 CPU but where a lab says cpu_bits; "
+        "native: out of the box."
+    ),
 ]
 Cluster = Annotated[
     str | None,

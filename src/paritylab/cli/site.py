@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -11,8 +12,10 @@ from typer.cli import get_docs_for_click
 
 from paritylab import catalog
 from paritylab.cli.app import app, err, out
+from paritylab.errors import LabError
 from paritylab.folders import check_ours
 from paritylab.progress import Display
+from paritylab.results import read
 
 
 @app.command()
@@ -20,7 +23,7 @@ def site(
     results: Annotated[
         Path | None,
         typer.Option(
-            help="A results.json; default: the newest of reports/ that holds a whole run."
+            help="A results.json; default: the newest reports/lab*.json that has every lab."
         ),
     ] = None,
     folder: Annotated[Path, typer.Option("--out", help="Where the pages go.")] = Path("build/site"),
@@ -39,14 +42,17 @@ def site(
     from paritylab.site import build, write_tree  # noqa: PLC0415
 
     check_ours(folder)
-    root = catalog.find_root()
-    run = results or _newest(root)
+    loaded = catalog.load(catalog.find_root())
+    run = results or _newest(loaded)
     if run is None:
-        err.print("no run in reports/: pages without verdicts; first: nox -s lab", style="yellow")
+        err.print(
+            "no run of every lab in reports/: pages without verdicts; first: nox -s lab",
+            style="yellow",
+        )
     with TemporaryDirectory(prefix="paritylab-site-") as scratch, Display() as display:
         task = display.add_task("site", total=None, last="drawing and writing the pages")
         tree = sources or Path(scratch) / "site"
-        write_tree(catalog.load(root), run, commands=reference(), folder=tree)
+        write_tree(loaded, run, commands=reference(), folder=tree)
         display.update(task, last="MkDocs at work")
         first = build(tree, folder)
     out.print(f"written: {first}", markup=False, highlight=False, soft_wrap=True)
@@ -61,6 +67,12 @@ def reference() -> str:
     return text.replace("# `paritylab`", "# The command line", 1)
 
 
-def _newest(root: Path) -> Path | None:
-    found = sorted((root / "reports").glob("lab*.json"), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else None
+def _newest(loaded: catalog.Catalog) -> Path | None:
+    """Return the newest run of every lab; a part of them would leave the others' pages bare."""
+    found = (loaded.root / "reports").glob("lab*.json")
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        with suppress(LabError):
+            run = read(path)
+            if not run.run.get("smoke") and {cell.lab for cell in run.cells} >= set(loaded.labs):
+                return path
+    return None

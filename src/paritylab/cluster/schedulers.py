@@ -70,7 +70,7 @@ def open_scheduler(text: str, settings: ClusterSettings, *, gpus: bool = False) 
     def connect() -> Client:
         return Client(text, timeout=CONNECT_SECONDS, security=_tls(settings), set_as_default=False)
 
-    return Scheduler(connect=connect, close=lambda: None, start=f"dask worker {text} --nthreads 4")
+    return Scheduler(connect=connect, close=lambda: None, start=f"paritylab join {text}")
 
 
 def _configure(settings: ClusterSettings) -> None:

@@ -22,13 +22,14 @@ VENV_MB = {"cpu": 4_000, "cuda": 16_000}
 SPARE_MB = 1_000
 """For results, workers' folders and logs."""
 DAY = 86_400.0
+NO_PROJECT = "run it in a checkout, or make a course: paritylab new-course PATH"
 
 
 def project(scope: Scope) -> Iterator[Line]:
     """Labs and environments load."""
     found = scope.project
     if isinstance(found, LabError):
-        yield Line(name="project", ok=False, found=found.what, fix=found.fix or "see docs/cli.md")
+        yield Line(name="project", ok=False, found=found.what, fix=found.fix or NO_PROJECT)
         return
     text = f"{len(found.labs)} labs, {len(found.environments)} environments"
     yield Line(name="project", ok=True, found=text)
