@@ -5,6 +5,7 @@ What a terminal shows, as SVG: the matrix of a run, and the doctor's look at thi
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -48,4 +49,6 @@ def main(results: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("results", type=Path, help="what `paritylab run --results` wrote")
+    main(arguments.parse_args().results)
