@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docker.client import DockerClient
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError
 from rich.progress import Progress
 
 from paritylab import cache, imagefile
 from paritylab.commands import Command, run
 from paritylab.errors import ImageError, InterpreterError, UsageError, nearest
 from paritylab.imagefile import ImageConfig
+from paritylab.imagetransfer import present
 from paritylab.interpreters import find, install_command
 from paritylab.model import Environment
 from paritylab.shipped import recipes
@@ -61,12 +62,11 @@ def identify(environment: Environment, device: str, *, mode: str, progress: Prog
 def provide(client: DockerClient, base: Base, environment: Environment, *, mode: str) -> str:
     """See to it that the engine has ``base``; return a reference that containers can be made of.
 
-    Raises ImageError when it is neither there nor can be pulled.
+    Raises ImageError (DiskFullError) when it is neither there nor can be pulled or loaded.
     """
-    try:
-        return str(client.images.get(base.reference).id)
-    except ImageNotFound:
-        pass
+    there = present(client, base.reference)
+    if there:
+        return there
     if base.config:
         return imagefile.load(client, base.config, base.title, base.tar)
     name, _, digest = base.reference.partition("@")

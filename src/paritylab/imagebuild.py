@@ -23,7 +23,7 @@ from docker.types import Mount
 from rich.progress import Progress
 
 from paritylab import imagefile
-from paritylab.errors import DiskFullError, DockerError, ImageError
+from paritylab.errors import DockerError
 from paritylab.imagefile import ImageConfig
 
 PATIENCE = 3600
@@ -32,7 +32,6 @@ KIND = "paritylab.kind"
 BUILD = "paritylab.build"
 FOUNDATION = "foundation"
 """The kind of an image that others of ours are built on."""
-NO_SPACE = "no space left on device"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +147,7 @@ def _install(container: Container, recipe: Recipe, progress: Progress) -> None:
     status = container.wait()["StatusCode"]
     if status:
         tail = "\n       ".join(said[-12:])
-        raise _failure(recipe.tag, f"docker/install.sh exited with {status}: {tail}")
+        raise imagefile.failure(recipe.tag, f"docker/install.sh exited with {status}: {tail}")
     progress.update(task, total=1, completed=1, last="")
 
 
@@ -183,22 +182,12 @@ def _history(client: DockerClient, base: str) -> list[str]:
     return [f"base layer {number}" for number, _ in enumerate(image.attrs["RootFS"]["Layers"])]
 
 
-def _failure(tag: str, why: str) -> ImageError:
-    if NO_SPACE in why.lower():
-        return DiskFullError(
-            f"no space left while building {tag}",
-            why=why,
-            fix="`docker system df` shows what takes it; `paritylab images prune` frees ours",
-        )
-    return ImageError(f"{tag} could not be built", why=why)
-
-
 @contextmanager
 def _told_in_words(tag: str) -> Iterator[None]:
     try:
         yield
     except APIError as fault:
-        raise _failure(tag, str(fault.explanation or fault)) from fault
+        raise imagefile.failure(tag, str(fault.explanation or fault)) from fault
     except (requests.RequestException, DockerException) as fault:
         raise DockerError(
             f"the Docker engine stopped answering while building {tag}",

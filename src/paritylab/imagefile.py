@@ -17,9 +17,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from docker.client import DockerClient
+from docker.errors import APIError
+
+from paritylab.errors import DiskFullError, ImageError
 
 CREATED = "2025-05-20T00:00:00Z"
 BLOCK = 1 << 20
+NO_SPACE = "no space left on device"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,10 @@ class ImageConfig:
 
 
 def load(client: DockerClient, config: ImageConfig, tag: str, layer: Path | None = None) -> str:
-    """Make an image of layers that the engine has (and ``layer``, a tar); return its id."""
+    """Make an image of layers that the engine has (and ``layer``, a tar); return its id.
+
+    Raises ImageError, or DiskFullError, with the engine's words when it does not take the image.
+    """
     layers = [f"{digest.removeprefix('sha256:')}/layer.tar" for digest in config.layers]
     name = f"{config.image_id.removeprefix('sha256:')}.json"
     manifest = [{"Config": name, "RepoTags": [tag], "Layers": layers}]
@@ -63,10 +70,33 @@ def load(client: DockerClient, config: ImageConfig, tag: str, layer: Path | None
     ]
     if layer:
         members.append((layers[0], layer))
-    # The result is a stream of messages that must be read to its end.
-    for _ in client.api.load_image(tar_stream(members)):
-        pass
+    refused = send(client, tar_stream(members))
+    if refused:
+        raise failure(tag, refused)
     return config.image_id
+
+
+def send(client: DockerClient, archive: Iterator[bytes]) -> str:
+    """Give the engine a tar of an image; return its words if it does not take it, else nothing."""
+    refused = ""
+    try:
+        # Its answer is 200 before it has begun; what goes wrong is a message of the stream.
+        for said in client.api.load_image(archive):
+            refused = str(said.get("error") or refused)
+    except APIError as fault:
+        refused = str(fault.explanation or fault)
+    return refused
+
+
+def failure(tag: str, why: str) -> ImageError:
+    """Return the error that tells, in the engine's words, why there is no image of that tag."""
+    if NO_SPACE in why.lower():
+        return DiskFullError(
+            f"no space left while building {tag}",
+            why=why,
+            fix="`docker system df` shows what takes it; `paritylab images prune` frees ours",
+        )
+    return ImageError(f"{tag} could not be built", why=why)
 
 
 def tar_stream(members: Iterable[tuple[str, bytes | Path]]) -> Iterator[bytes]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from docker.client import DockerClient
-from docker.errors import ImageNotFound
 from rich.progress import Progress
 
 from paritylab import bases, cache, imagebuild, imageparts, locking, locks, wheelhouse
@@ -16,6 +15,7 @@ from paritylab.bases import Base
 from paritylab.errors import ImageError
 from paritylab.imagebuild import FOUNDATION, KIND, Recipe
 from paritylab.imageparts import Part, parts
+from paritylab.imagetransfer import present
 from paritylab.model import Environment, Stack
 from paritylab.shipped import recipes
 
@@ -88,9 +88,9 @@ def ensure(
     """
     found = bases.identify(environment, device, mode=base, progress=progress)
     name = tag(environment, device, found)
-    present = _present(client, name)
-    if present:
-        return present
+    there = present(client, name)
+    if there:
+        return there
     recipe = recipe_of(client, environment, device, base=found, mode=base, progress=progress)
     return made(client, recipe, progress)
 
@@ -98,9 +98,9 @@ def ensure(
 def made(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
     """Return the id of a recipe's image, building it and its foundation if they are not there."""
     with cache.locked(_build_lock(recipe.tag)):
-        present = _present(client, recipe.tag)
-        if present:
-            return present
+        there = present(client, recipe.tag)
+        if there:
+            return there
         if recipe.foundation:
             below = made(client, recipe.foundation, progress)
             recipe = replace(recipe, base=below, foundation=None)
@@ -239,13 +239,6 @@ def sweep_builds(client: DockerClient, prefix: str = "") -> list[str]:
 
 def _build_lock(name: str) -> Path:
     return cache.folder("builds") / name.replace("/", "-")
-
-
-def _present(client: DockerClient, name: str) -> str | None:
-    try:
-        return str(client.images.get(name).id)
-    except ImageNotFound:
-        return None
 
 
 def _folder(environment: Environment) -> Path:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from docker.client import DockerClient
-from docker.errors import APIError, ImageNotFound
+from docker.errors import ImageNotFound
 from pydantic import TypeAdapter, ValidationError
 from rich.progress import Progress, TaskID
 
-from paritylab import cache
+from paritylab import cache, imagefile
 from paritylab.engines.dockerclient import explained
 from paritylab.errors import ImageError
 from paritylab.imagebuild import patient
@@ -93,13 +93,10 @@ def load(client: DockerClient, file: Path, progress: Progress) -> Packed | None:
             raise _broken(file, f"it has {file.stat().st_size} bytes, not {told.size}")
         task = progress.add_task(f"loading {told.tag}", total=told.size, unit="MB")
         digest = hashlib.sha256()
-        try:
-            with patient(client):
-                for said in client.api.load_image(_blocks(file, digest, progress, task)):
-                    if "error" in said:
-                        raise _broken(file, str(said["error"]))
-        except APIError as fault:
-            raise _broken(file, str(fault.explanation or fault)) from fault
+        with patient(client):
+            refused = imagefile.send(client, _blocks(file, digest, progress, task))
+        if refused:
+            raise _broken(file, refused)
         if digest.hexdigest() != told.sha256 or not present(client, told.image_id):
             with suppress(ImageNotFound):  # it came in under a name that is not its own
                 client.images.remove(told.tag, force=True)

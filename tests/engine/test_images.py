@@ -16,9 +16,21 @@ from docker.client import DockerClient
 from docker.errors import DockerException
 from rich.progress import Progress
 
-from paritylab import bases, cache, catalog, hostpip, imagebuild, imageparts, images, locks
+from paritylab import (
+    bases,
+    cache,
+    catalog,
+    hostpip,
+    imagebuild,
+    imagefile,
+    imageparts,
+    images,
+    imagetransfer,
+    locks,
+)
 from paritylab.bench import builds
 from paritylab.errors import DiskFullError, ImageError
+from paritylab.imagefile import ImageConfig
 from paritylab.model import Environment
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
@@ -312,6 +324,15 @@ def test_a_failing_script_is_told_with_its_last_words(client, environment) -> No
     assert left_behind(client) == []
 
 
+def test_a_load_that_the_engine_refuses_is_an_error(client) -> None:
+    """It answers 200 and then says no: nobody is given the id of an image that is not there."""
+    nowhere = ImageConfig(layers=["sha256:" + "1" * 64], history=["nobody"], runtime={})
+    with pytest.raises(ImageError, match="could not be built") as caught:
+        imagefile.load(client, nowhere, f"paritylab/{NAME}:nowhere")
+    assert "layer.tar" in caught.value.why
+    assert imagetransfer.present(client, nowhere.image_id) is None
+
+
 def test_ctrl_c_leaves_nothing(client, environment) -> None:
     """Interrupted in the middle of a build: no container, no volume, no image."""
     script_of(environment).write_text("echo == sleeping; sleep 60\n")
@@ -401,6 +422,17 @@ def _answering(address: str, process: subprocess.Popen, log: Path) -> DockerClie
         except DockerException:
             time.sleep(0.2)
     pytest.skip(f"a second engine does not start here: {log.read_text()[-500:]}")
+
+
+def test_a_full_disk_is_told_while_a_base_is_loaded(small_engine, environment) -> None:
+    """The engine says so in the stream of a 200: DiskFullError, and no id of nothing."""
+    client, home = small_engine
+    base = bases.identify(environment, "cpu", mode="bootstrap", progress=QUIET)
+    (home / "filler").write_bytes(b"\0" * (shutil.disk_usage(home).free - 8_000_000))
+    with pytest.raises(DiskFullError) as caught:
+        bases.provide(client, base, environment, mode="bootstrap")
+    assert "paritylab images prune" in caught.value.fix
+    assert client.images.list(all=True) == []
 
 
 @pytest.mark.parametrize("moment", ["sending", "installing"])
