@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ import requests
 from docker.client import DockerClient
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
-from docker.models.volumes import Volume
 from docker.types import Mount
 from rich.progress import Progress
 
 from paritylab import imagefile
+from paritylab.engines.sandbox import remove
 from paritylab.errors import DockerError
 from paritylab.imagefile import ImageConfig
 
@@ -53,8 +54,8 @@ class Recipe:
 def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
     """Build the image under its tag; return its id. Same recipe, same id.
 
-    Raises DiskFullError or ImageError; whatever happens, also Ctrl-C, no container and no volume
-    is left.
+    Raises DiskFullError or ImageError; whatever happens, also Ctrl-C, no container, no volume and
+    no image without a name is left.
     """
     with patient(client), _told_in_words(recipe.tag):
         sweep(client, recipe.tag)
@@ -70,25 +71,41 @@ def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
 
 
 def sweep(client: DockerClient, tag: str) -> list[str]:
-    """Remove the containers and volumes of builds of one tag; return the names of what went."""
+    """Remove what builds of one tag have made on their way; return the names of what went."""
     found = _leftovers(client, f"{BUILD}={tag}")
     for leftover in found:
         with suppress(NotFound):
-            leftover.remove(force=True)
-    return [str(leftover.name) for leftover in found]
+            leftover.remove(leftover.name)
+    return [leftover.name for leftover in found]
 
 
 def unfinished(client: DockerClient) -> list[str]:
-    """Return the tags of builds that have a container or a volume at the moment."""
-    found = _leftovers(client, BUILD)
-    labels = [one.labels if isinstance(one, Container) else one.attrs["Labels"] for one in found]
-    return sorted({one[BUILD] for one in labels})
+    """Return the tags of builds that have a container, volume or nameless image at the moment."""
+    return sorted({leftover.labels[BUILD] for leftover in _leftovers(client, BUILD)})
 
 
-def _leftovers(client: DockerClient, label: str) -> list[Container | Volume]:
-    containers = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
-    # Containers first: a volume that is in use cannot be removed.
-    return [*containers, *client.volumes.list(filters={"label": label})]
+@dataclass(frozen=True, kw_only=True)
+class _Leftover:
+    name: str
+    labels: Mapping[str, str]
+    remove: Callable[[str], object]
+
+
+def _leftovers(client: DockerClient, label: str) -> list[_Leftover]:
+    api, filters = client.api, {"label": label}
+    # What was committed has its container's labels; the image that is made of it has others.
+    nameless = api.images(filters={**filters, "dangling": True})
+    kinds = (
+        # First: a volume that is in use cannot be removed.
+        (api.containers(all=True, filters=filters), "Id", partial(remove, client)),
+        (api.volumes(filters=filters)["Volumes"] or (), "Name", api.remove_volume),
+        (nameless, "Id", partial(api.remove_image, force=True)),
+    )
+    return [
+        _Leftover(name=one[key], labels=one["Labels"], remove=away)
+        for found, key, away in kinds
+        for one in found
+    ]
 
 
 def runtime(dockerfile: Path) -> dict[str, Any]:
@@ -162,9 +179,8 @@ def _commit(client: DockerClient, container: Container, recipe: Recipe, progress
         ],
         runtime={**runtime(recipe.dockerfile), "Labels": dict(recipe.labels)},
     )
+    # The dated twin is swept: its layer stays, because the image that is loaded has the same one.
     image = imagefile.load(client, config, recipe.tag)
-    # The dated twin: its layer stays, because the image that was loaded has the same one.
-    client.images.remove(committed.id, force=True)
     progress.update(task, total=1, completed=1)
     return image
 

@@ -119,8 +119,14 @@ def run(client: DockerClient, image: str, code: str) -> str:
 
 
 def left_behind(client: DockerClient) -> list[str]:
-    """Builds of this process that still have a container or a volume."""
-    return [name for name in imagebuild.unfinished(client) if NAME in name]
+    """Builds of this process that still have a container, a volume or an image without a name."""
+    kinds = [
+        [one.labels for one in client.containers.list(all=True, ignore_removed=True)],
+        [one.attrs["Labels"] for one in client.volumes.list()],
+        [one.labels for one in client.images.list(all=True)],
+    ]
+    found = {(labels or {}).get(imagebuild.BUILD, "") for kind in kinds for labels in kind}
+    return [name for name in found if NAME in name]
 
 
 def test_an_image_holds_the_lock_and_nothing_of_ours(client, environment) -> None:
@@ -334,7 +340,7 @@ def test_a_load_that_the_engine_refuses_is_an_error(client) -> None:
 
 
 def test_ctrl_c_leaves_nothing(client, environment) -> None:
-    """Interrupted in the middle of a build: no container, no volume, no image."""
+    """Interrupted in the middle of a build: no container, no volume, no image of any name."""
     script_of(environment).write_text("echo == sleeping; sleep 60\n")
     code = f"""
         from pathlib import Path
@@ -362,6 +368,37 @@ def test_ctrl_c_leaves_nothing(client, environment) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == -signal.SIGINT or "KeyboardInterrupt" in errors
+    assert left_behind(client) == []
+
+
+def test_ctrl_c_while_the_image_is_loaded_leaves_nothing(client, environment, monkeypatch) -> None:
+    """What was committed is there and has no name yet: it goes as well."""
+    seen = []
+
+    def interrupted(*_: object) -> str:
+        seen.extend(left_behind(client))
+        raise KeyboardInterrupt
+
+    with script_of(environment).open("a") as script:
+        script.write("# so that it is built once more\n")
+    monkeypatch.setattr(imagefile, "load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ensure(client, environment)
+    assert seen, "the build was not under way"
+    assert left_behind(client) == []
+
+
+def test_what_a_killed_build_committed_is_removed(client, environment) -> None:
+    """kill -9 while it was committed leaves an image without a name; prune removes it."""
+    base = bases.identify(environment, "cpu", mode="bootstrap", progress=QUIET)
+    tag = images.tag(environment, "cpu", base)
+    below = bases.provide(client, base, environment, mode="bootstrap")
+    labels = {imagebuild.KIND: "build", imagebuild.BUILD: tag}
+    container = client.containers.create(below, ["true"], labels=labels)
+    committed = container.commit().id
+    container.remove()
+    assert left_behind(client) == [tag]
+    assert committed in images.prune(client, (), environment=NAME)
     assert left_behind(client) == []
 
 
