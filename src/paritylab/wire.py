@@ -32,9 +32,11 @@ from paritylab.frames import (
 from paritylab.gpushares import CONTEXT_MB
 from paritylab.model import Limits, Value, Values
 from paritylab.worker import (
+    CAPTURE_CAP,
     HEADER_CAP,
     PAYLOAD_CAP,
     PROTOCOL,
+    VALUES_CAP,
     MalformedError,
     decode_values,
     encode_values,
@@ -46,6 +48,8 @@ GREETING_SECONDS = 30.0
 GRACE_SECONDS = 60.0
 FILE_MB = 256  # the largest file that a job may write
 _STAGE_SLACK = HEADER_CAP + 64  # what a stage's frame may add to its arrays
+# What a worker keeps of its texts: more is forged, and could not be sent on from a cluster's host.
+_TYPE, _MESSAGE, _TRACEBACK, _PRINTED = 200, 4000, 16_000, 2 * CAPTURE_CAP + 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +129,7 @@ def decode_result(job: Job, read: Callable[[int], bytes]) -> JobResult:
     except MalformedError as fault:
         raise WorkerError(f"the worker's answer to {job.id} is broken: {fault}") from fault
     if isinstance(header, Refused):
-        raise WorkerError(f"the worker refused {job.id}: {shown(header.why)}")
+        raise WorkerError(f"the worker refused {job.id}: {shown(header.why)[:_MESSAGE]}")
     assert isinstance(header, Result)
     if header.id != job.id:
         raise WorkerError(f"the worker answered {shown(header.id)[:100]!r}, not {job.id!r}")
@@ -137,10 +141,10 @@ def _result(job: Job, header: Result, payload: bytes) -> JobResult:
     micros, error = 0, None
     facts: dict[str, Any] = {
         "status": header.status,
-        "cause": shown(header.cause),
+        "cause": shown(header.cause)[:_MESSAGE],
         "peak_memory_mb": header.peak_kb / 1024,
-        "stdout": shown(header.stdout),
-        "stderr": shown(header.stderr),
+        "stdout": shown(header.stdout)[:_PRINTED],
+        "stderr": shown(header.stderr)[:_PRINTED],
     }
     try:
         for frame, data in _frames(payload, len(job.stages)):
@@ -186,14 +190,17 @@ def _new(values: dict[str, Value], known: Mapping[str, Value]) -> dict[str, Valu
     twice = sorted(values.keys() & known.keys())
     if twice:
         raise MalformedError(f"two stages returned the output `{twice[0]}`")
+    total = len(values) + len(known)
+    if total > VALUES_CAP:
+        raise MalformedError(f"{total} outputs of all stages; {VALUES_CAP} are allowed")
     return values
 
 
 def _exception(error: Failure, job: Job) -> dict[str, Any]:
     told = {
-        "error_type": shown(error.type),
-        "message": shown(error.message),
-        "traceback": shown(error.traceback),
+        "error_type": shown(error.type)[:_TYPE],
+        "message": shown(error.message)[:_MESSAGE],
+        "traceback": shown(error.traceback)[-_TRACEBACK:],
     }
     if error.memory:
         limit = f"out of memory: {job.limits.memory_mb} MiB are allowed (limits.memory_mb)"
@@ -271,8 +278,9 @@ def read_hello(read: Callable[[int], bytes], kind: Literal["hello", "ready"]) ->
         ) from fault
     if isinstance(header, Failed):
         raise WorkerError(
-            f"the worker could not start: {shown(header.type)}: {shown(header.message)}",
-            why=shown(header.traceback).strip() or None,
+            f"the worker could not start: {shown(header.type)[:_TYPE]}: "
+            f"{shown(header.message)[:_MESSAGE]}",
+            why=shown(header.traceback).strip()[-_TRACEBACK:] or None,
         )
     assert isinstance(header, Hello)
     return header

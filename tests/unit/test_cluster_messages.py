@@ -1,5 +1,7 @@
 """cluster.messages: what is sent arrives in every bit; nothing broken is taken for an answer."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,20 @@ from paritylab.errors import (
     LabError,
     WorkerError,
 )
+from paritylab.frames import reader
 from paritylab.model import Environment, Limits
 from paritylab.runner import Executed
 from paritylab.stacks import WorkerKey
-from paritylab.wire import Job, JobResult
-from paritylab.worker import MalformedError, pack
+from paritylab.wire import Job, JobResult, decode_result
+from paritylab.worker import (
+    HEADER_CAP,
+    MAGIC,
+    PREFIX,
+    PROTOCOL,
+    MalformedError,
+    encode_values,
+    pack,
+)
 
 HERE = Environment(
     name="tiny", folder=Path("x"), title="", python="3.11", stacks={}, profiles={}, support={}
@@ -40,6 +51,7 @@ JOB = Job(
     id="double-pytorch@tiny-cpu", file="pytorch.py", source="def run(): 'ü'\n", stages=("run",),
     inputs={"x": np.arange(3.0)}, limits=Limits(seconds=5.0), seed=7, profile="portable",
 )  # fmt: skip
+TWO_STAGES = replace(JOB, stages=("save", "load"))
 ERRAND = Errand(id="double-pytorch@tiny-cpu", key=KEY, job=JOB)
 NUMBERS = arrays.arrays(
     dtype=st.sampled_from(["float32", "float64", "int64", "bool", "uint8"]),
@@ -113,6 +125,57 @@ def test_what_a_host_lacks_travels_with_its_remedy() -> None:
     missing = Unavailable(reason="no Python 3.7", fix="uv python install 3.7")
     (got,) = messages.read_reports(messages.pack_report(report(missing)), ["a"])
     assert got.answer == missing
+
+
+def _raw(header: dict[str, Any], payload: bytes = b"") -> bytes:
+    """A frame with UTF-8 in its header, where an honest one escapes."""
+    text = json.dumps(header, ensure_ascii=False).encode()
+    return PREFIX.pack(MAGIC, PROTOCOL, len(text), len(payload)) + text + payload
+
+
+def _error(message: str, traceback: str = "") -> bytes:
+    head = {"kind": "error", "type": "E", "memory": False, "micros": 5}
+    return _raw({**head, "message": message, "traceback": traceback})
+
+
+def _outputs(first: int, names: Callable[[int], str]) -> bytes:
+    values, payload = encode_values({names(n): 1.5 for n in range(first, first + 600)})
+    return pack({"kind": "outputs", "micros": 5, "values": values}, payload)
+
+
+LARGE: dict[str, tuple[str, bytes, dict[str, str]]] = {
+    "a forged message of 3 MB": ("error", _error("\xe9" * 1_600_000), {}),
+    "a forged traceback of 4 MB": ("error", _error("", "\x7f" * 4_000_000), {}),
+    "two stages of 600 outputs": ("ok", _outputs(0, str) + _outputs(600, str), {}),
+    "a forged result": (
+        "ok",
+        _outputs(0, str),
+        {"stdout": "\x80" * 1_000_000, "cause": "c" * 999_999},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_an_answer_that_one_machine_takes_can_travel(name: str) -> None:
+    """However large a hostile answer is: the verdict is that of one machine, and so is the rest."""
+    status, payload, forged = LARGE[name]
+    header = {
+        "kind": "result", "id": JOB.id, "status": status, "cause": "", "peak_kb": 2048,
+        "wall_ms": 10, "stdout": "", "stderr": "",
+    }  # fmt: skip
+    answer = decode_result(TWO_STAGES, reader(_raw(header | forged, payload)))
+    (got,) = messages.read_reports(messages.pack_report(report(answer)), ["a"])
+    assert got.answer == answer
+
+
+def test_what_cannot_travel_is_a_broken_answer_and_costs_no_neighbour() -> None:
+    """A report that no frame holds is told as such in its place; the others arrive."""
+    large = report(WorkerError("x" * (HEADER_CAP + 1)), trouble="t" * HEADER_CAP)
+    data = messages.pack_report(large) + messages.pack_report(replace(BASE, id="b"))
+    broken, sound = messages.read_reports(data, ["a", "b"])
+    assert isinstance(broken.answer, JobResult)
+    assert (broken.answer.status, sound.answer) == ("protocol", BASE.answer)
+    assert "cannot travel: the header has" in broken.answer.cause
 
 
 @pytest.mark.parametrize("expected", [[], ["b"], ["a", "a"], ["b", "a"], ["a", "b", "c"]])

@@ -255,6 +255,46 @@ def test_answers_beyond_the_stages() -> None:
     assert "two stages returned the output `a`" in answer.cause
 
 
+def test_outputs_of_all_stages_are_counted_together() -> None:
+    """Two stages within the cap that exceed it together are refused: they could not be sent on."""
+    two = Job(**(JOB.__dict__ | {"stages": ("save", "load")}))
+    half = VALUES_CAP // 2
+    first = outputs({f"a{number}": 1 for number in range(half)})
+    sound, over = ({f"b{number}": 1 for number in range(half + more)} for more in (0, 1))
+    answer = decode_result(two, stream(result(first + outputs(sound))))
+    assert (answer.status, len(answer.values)) == ("ok", VALUES_CAP)
+    answer = decode_result(two, stream(result(first + outputs(over))))
+    assert (answer.status, "1001 outputs of all stages" in answer.cause) == ("protocol", True)
+
+
+@pytest.mark.parametrize("size", [1000, 4_000_000])
+def test_forged_texts_are_cut_to_what_a_worker_keeps(size: int) -> None:
+    """The tail of a traceback and the head of everything else: no more than a worker sends."""
+    text = "a" + "b" * (size - 2) + "c"
+    error = {
+        "kind": "error",
+        "memory": False,
+        "micros": 5,
+        "type": "",
+        "message": "",
+        "traceback": "",
+    }
+    found = {
+        name: getattr(
+            decode_result(JOB, stream(result(pack(error | {name: text}), status="error"))), as_
+        )
+        for name, as_ in (
+            ("type", "error_type"),
+            ("message", "message"),
+            ("traceback", "traceback"),
+        )
+    }
+    assert {name: len(cut) for name, cut in found.items()} == {
+        "type": 200, "message": min(size, 4000), "traceback": min(size, 16_000),
+    }  # fmt: skip
+    assert found["type"][0] + found["message"][0] + found["traceback"][-1] == "aac"
+
+
 def test_answer_to_another_job() -> None:
     """An answer with another job's id means that the stream is out of step."""
     with pytest.raises(WorkerError, match="not 'lab-pytorch@tiny-cpu'"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -170,7 +171,16 @@ def read_errands(data: bytes, environment: Callable[[str], Environment]) -> list
 
 
 def pack_report(report: Report) -> bytes:
-    """Return a report's frame."""
+    """Return a report's frame; an answer that cannot travel is told as a broken one."""
+    try:
+        return _packed(report)
+    except (MalformedError, TypeError, ValueError) as fault:
+        broken = JobResult(status="protocol", cause=f"its answer cannot travel: {fault}")
+        executed = Executed(answer=broken, versions={})
+        return _packed(replace(report, trouble=report.trouble[:1000], executed=executed))
+
+
+def _packed(report: Report) -> bytes:
     executed, payload = report.executed, b""
     head: dict[str, Any] = {
         "id": report.id, "host": report.host, "seconds": report.seconds, "image": report.image,
