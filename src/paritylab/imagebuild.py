@@ -23,7 +23,7 @@ from docker.types import Mount
 from rich.progress import Progress
 
 from paritylab import imagefile
-from paritylab.engines.sandbox import remove
+from paritylab.engines.sandbox import orphaned, ours, remove, run_labels
 from paritylab.errors import DockerError
 from paritylab.imagefile import ImageConfig
 
@@ -71,7 +71,10 @@ def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
 
 
 def sweep(client: DockerClient, tag: str) -> list[str]:
-    """Remove what builds of one tag have made on their way; return the names of what went."""
+    """Remove what builds of one tag have left on their way; return the names of what went.
+
+    What living runs and other machines are at work on stays theirs: see sandbox.
+    """
     found = _leftovers(client, f"{BUILD}={tag}")
     for leftover in found:
         with suppress(NotFound):
@@ -80,7 +83,7 @@ def sweep(client: DockerClient, tag: str) -> list[str]:
 
 
 def unfinished(client: DockerClient) -> list[str]:
-    """Return the tags of builds that have a container, volume or nameless image at the moment."""
+    """Return the tags of builds of which a container, volume or nameless image is left."""
     return sorted({leftover.labels[BUILD] for leftover in _leftovers(client, BUILD)})
 
 
@@ -92,6 +95,7 @@ class _Leftover:
 
 
 def _leftovers(client: DockerClient, label: str) -> list[_Leftover]:
+    """What this run and dead ones have made with that label."""
     api, filters = client.api, {"label": label}
     # What was committed has its container's labels; the image that is made of it has others.
     nameless = api.images(filters={**filters, "dangling": True})
@@ -105,6 +109,7 @@ def _leftovers(client: DockerClient, label: str) -> list[_Leftover]:
         _Leftover(name=one[key], labels=one["Labels"], remove=away)
         for found, key, away in kinds
         for one in found
+        if ours(one["Labels"]) or orphaned(one["Labels"])
     ]
 
 
@@ -123,7 +128,7 @@ def runtime(dockerfile: Path) -> dict[str, Any]:
 
 
 def _container(client: DockerClient, recipe: Recipe) -> Container:
-    labels = {KIND: "build", BUILD: recipe.tag}
+    labels = {**run_labels(), KIND: "build", BUILD: recipe.tag}
     volume = client.volumes.create(labels=labels)
     return client.containers.create(
         recipe.base,

@@ -204,7 +204,7 @@ def prune(
     """Remove our images and bases but for the tags or ids in ``keep``, and what builds left.
 
     ``environment`` narrows it to the images of one. Returns the names of what was removed.
-    Nothing that another tool made is touched, and no build that runs at the moment.
+    Nothing that another tool made is touched, and no build that runs at the moment, whoever's.
     """
     prefix = f"paritylab/{environment}:" if environment else ""
     removed = superfluous(listing(client), keep, prefix)
@@ -222,8 +222,8 @@ def superfluous(rows: Iterable[ImageRow], keep: Collection[str], prefix: str = "
 
 
 def abandoned(client: DockerClient, prefix: str = "") -> list[str]:
-    """Return the tags of builds that left containers or volumes and that nobody goes on with."""
-    # Whoever builds this very moment holds the lock.
+    """Return the tags of builds that left something behind and that nobody goes on with."""
+    # Another thread of this run may be building this very moment, and then holds the lock.
     return [
         name
         for name in imagebuild.unfinished(client)
@@ -232,7 +232,7 @@ def abandoned(client: DockerClient, prefix: str = "") -> list[str]:
 
 
 def sweep_builds(client: DockerClient, prefix: str = "") -> list[str]:
-    """Remove what abandoned builds left; return the names of containers and volumes."""
+    """Remove what abandoned builds left; return the names of what went."""
     found = abandoned(client, prefix)
     return [removed for name in found for removed in imagebuild.sweep(client, name)]
 

@@ -8,6 +8,7 @@ import tarfile
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -339,8 +340,11 @@ def test_a_load_that_the_engine_refuses_is_an_error(client) -> None:
     assert imagetransfer.present(client, nowhere.image_id) is None
 
 
-def test_ctrl_c_leaves_nothing(client, environment) -> None:
-    """Interrupted in the middle of a build: no container, no volume, no image of any name."""
+@contextmanager
+def sleeping_build(
+    client: DockerClient, environment: Environment, **variables: str
+) -> Iterator[subprocess.Popen]:
+    """Another process in the middle of a build; interrupted at the end."""
     script_of(environment).write_text("echo == sleeping; sleep 60\n")
     code = f"""
         from pathlib import Path
@@ -354,20 +358,59 @@ def test_ctrl_c_leaves_nothing(client, environment) -> None:
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, **variables},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+    deadline = time.monotonic() + 60
+    try:
+        while not running(client, environment):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT or "KeyboardInterrupt" in errors
+
+
+def running(client: DockerClient, environment: Environment) -> list[str]:
+    """The containers in which an image of the environment is built at the moment."""
     base = bases.identify(environment, "cpu", mode="bootstrap", progress=QUIET)
     label = f"{imagebuild.BUILD}={images.tag(environment, 'cpu', base)}"
-    deadline = time.monotonic() + 60
-    while not client.containers.list(filters={"label": label, "status": "running"}):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGINT or "KeyboardInterrupt" in errors
+    found = client.containers.list(filters={"label": label, "status": "running"})
+    return [str(container.id) for container in found]
+
+
+def test_ctrl_c_leaves_nothing(client, environment) -> None:
+    """Interrupted in the middle of a build: no container, no volume, no image of any name."""
+    with sleeping_build(client, environment):
+        assert left_behind(client) != []
+    assert left_behind(client) == []
+
+
+def test_a_build_leaves_that_of_another_user_alone(
+    client, environment, tmp_path: Path, monkeypatch
+) -> None:
+    """One engine, the same tag, a cache of one's own: neither a build nor a prune touches it."""
+    other = tmp_path / "other"
+    shutil.copytree(cache.folder("wheels"), other / "wheels")
+    (other / "bases").symlink_to(cache.folder("bases"))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(imagebuild, "_install", interrupted)
+    with sleeping_build(client, environment, PARITYLAB_CACHE=str(other)):
+        theirs = running(client, environment)
+        with pytest.raises(KeyboardInterrupt):
+            ensure(client, environment)
+        images.prune(client, (), environment=NAME)
+        assert running(client, environment) == theirs
+        labels = [one.labels for one in client.containers.list(all=True, ignore_removed=True)]
+        assert sum(NAME in told.get(imagebuild.BUILD, "") for told in labels) == 1, "ours is gone"
     assert left_behind(client) == []
 
 

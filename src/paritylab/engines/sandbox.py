@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -131,11 +132,20 @@ def sweep(client: Any) -> list[str]:
 def orphans(client: Any) -> list[str]:
     """Return the ids of containers whose run is dead on this machine."""
     running = client.api.containers(all=True, filters={"label": f"{KIND}=run"})
-    return [str(found["Id"]) for found in running if _orphaned(found["Labels"])]
+    return [str(found["Id"]) for found in running if orphaned(found["Labels"])]
 
 
-def _orphaned(labels: dict[str, str]) -> bool:
-    if labels.get(_OWNER) != _owner():
+def ours(labels: Mapping[str, str]) -> bool:
+    """Whether this very run made what has these labels."""
+    return labels.get(_RUN) == _run()
+
+
+def orphaned(labels: Mapping[str, str]) -> bool:
+    """Whether the run that made what has these labels is dead on this machine.
+
+    What does not tell whose it is was made by a version that did not say; nobody else will ask.
+    """
+    if labels.get(_OWNER, _owner()) != _owner():
         return False
     if labels.get(_BOOT) != _boot():
         return True
