@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,28 @@ def ten_gigabytes() -> bytes:
     return bytes(data[:name_end] + extra + data[name_end:])
 
 
+def directory_of_millions() -> bytes:
+    """Entries alone, each of which becomes an object of half a kilobyte before one can count."""
+    data = foreign(("a", b""))
+    entry, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    many = data[entry:end] * 130_000
+    last = bytearray(data[end:])
+    struct.pack_into("<L", last, 12, len(many))
+    return data[:entry] + many + bytes(last)
+
+
+def elsewhere_in_64_bits() -> bytes:
+    """The same, told by the 64-bit records, which go before the others."""
+    data = directory_of_millions()
+    end = data.index(b"PK\x05\x06")
+    entry = data.index(b"PK\x01\x02")
+    wide = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, end - entry, entry)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
+    last = bytearray(data[end:])
+    struct.pack_into("<L", last, 12, 0xFFFF)
+    return data[:end] + wide + locator + bytes(last)
+
+
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "empty-file": lambda: b"",
     "no-zip": lambda: b"PK\x03\x04 and then nothing of the kind",
@@ -84,6 +107,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "bomb": lambda: foreign(("audit.json", b"0" * (8 << 20)), deflated=True),
     "claims-4-gib": huge_claim,
     "claims-10-gib": ten_gigabytes,
+    "directory-of-millions": directory_of_millions,
+    "directory-of-millions-64": elsewhere_in_64_bits,
     "prepended": lambda: b"#!/bin/sh\n" + archive.pack(MEMBERS),
     "appended": lambda: archive.pack(MEMBERS) + b"\0",
     "dated": lambda: foreign((zipfile.ZipInfo("audit.json", (2026, 1, 1, 0, 0, 0)), b"{}")),
@@ -99,6 +124,20 @@ def test_hostile_zips_are_refused_in_words(fixture: str, tmp_path: Path) -> None
     assert caught.value.exit_code == 2
     assert "audit" in str(caught.value) or "name" in str(caught.value)
     assert sorted(tmp_path.rglob("*")) == [*before, tmp_path / "audit.zip"]
+
+
+@pytest.mark.parametrize("fixture", [directory_of_millions, elsewhere_in_64_bits])
+def test_a_directory_is_measured_before_it_is_read(
+    fixture: Callable[[], bytes], tmp_path: Path
+) -> None:
+    """What `zipfile` makes of each entry is ten times as large as the entry."""
+    path = written(tmp_path / "audit.zip", fixture())
+    tracemalloc.start()
+    with pytest.raises(BundleError):
+        archive.unpack(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * path.stat().st_size
 
 
 def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:

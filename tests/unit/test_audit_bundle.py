@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -125,7 +126,7 @@ def test_the_crate_is_a_workflow_run(packed: Path) -> None:
     assert parts == archive.unpack(packed).keys() - {crate.FILE, statement.FILE}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_flipped_byte_anywhere_is_refused(
     packed: Path, tmp_path: Path, data: st.DataObject
@@ -231,7 +232,7 @@ def test_what_contradicts_itself_is_refused(packed: Path, tmp_path: Path, fixtur
         verify.read(path)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(max_size=300), name=st.sampled_from(["facts.json", "audit.json", crate.FILE]))
 def test_any_bytes_for_a_document_are_refused(
     packed: Path, tmp_path: Path, data: bytes, name: str
@@ -260,7 +261,7 @@ def nodes(value: object) -> list[tuple[object, object]]:
     return found
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), name=st.sampled_from(["facts.json", "audit.json", crate.FILE]))
 def test_any_value_anywhere_is_refused_or_understood(
     packed: Path, tmp_path: Path, data: st.DataObject, name: str
@@ -295,7 +296,7 @@ def test_any_value_anywhere_is_refused_or_understood(
     outlook.to_json(compared)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(at=st.integers(0, 2000), flip=st.integers(1, 255))
 def test_damaged_outputs_are_refused(packed: Path, at: int, flip: int) -> None:
     """A file of outputs is held against the digest in its own name, whatever its bytes."""
@@ -310,6 +311,34 @@ def test_damaged_outputs_are_refused(packed: Path, at: int, flip: int) -> None:
     except BundleError:
         return
     assert found.keys() == good.keys()  # a byte that carries no value, such as a date
+
+
+def test_names_of_outputs_are_looked_at_before_they_are_listed() -> None:
+    """A million names that are numbers are 2 kB in a file and 60 MB as Python's strings."""
+    made = io.BytesIO()
+    np.savez_compressed(made, names=np.zeros(1 << 20, np.float16), v0=np.zeros(1))
+    tracemalloc.start()
+    with pytest.raises(BundleError, match="broken"):
+        verify.outputs_of({"outputs/x.npz": made.getvalue()}, "x.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_the_digest_is_of_the_bytes_that_were_checked(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is replaced while it is verified is not told as verified."""
+    path = tmp_path / "audit.zip"
+    path.write_bytes(packed.read_bytes())
+    check = statement.check
+
+    def replaced(members: archive.Members) -> None:
+        path.write_bytes(b"another")
+        check(members)
+
+    monkeypatch.setattr(statement, "check", replaced)
+    assert verify.read(path).digest == statement.sha256(packed.read_bytes())
 
 
 def test_a_signature_is_checked_against_the_key(

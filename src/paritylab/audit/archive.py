@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import stat
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ MAX_NAME = 240
 _MAX_FILE = MAX_BYTES + MAX_MEMBERS * (2 * MAX_NAME + 128)
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
+_END = struct.Struct("<4s4H2LH")  # end of central directory: ..., its size, its offset, a comment's
+_ENTRY = 46  # bytes of a directory's entry, beside the name
+_NO_BUNDLE = "this is no bundle, or its end is missing"
 _AGAIN = "get the bundle again from where it was made"
 
 Members = Mapping[str, bytes]
@@ -53,16 +57,19 @@ def unpack(path: Path) -> dict[str, bytes]:
     Raises BundleError, with the name of the member at fault where there is one, for whatever is
     not exactly what ``pack`` writes.
     """
-    data = _read(path)
+    return unpacked(read(path), path)
+
+
+def unpacked(data: bytes, path: Path) -> dict[str, bytes]:
+    """The same for the bytes that ``path`` held."""
+    _check_end(data, path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
             _check_directory(infos, path)
             members = {info.filename: _content(archive, info, path) for info in infos}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as fault:
-        raise BundleError(
-            "this is no bundle, or its end is missing", where=str(path), why=str(fault), fix=_AGAIN
-        ) from None
+        raise BundleError(_NO_BUNDLE, where=str(path), why=str(fault), fix=_AGAIN) from None
     _check_form(data, members, infos, path)
     return members
 
@@ -77,7 +84,8 @@ def _zipped(members: Members) -> bytes:
     return out.getvalue()
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """Return a bundle's bytes; raises BundleError for what is no file, or too large for one."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
@@ -91,6 +99,21 @@ def _read(path: Path) -> bytes:
         where=str(path),
         why=f"it may have {MAX_BYTES >> 20} MiB",
     )
+
+
+def _check_end(data: bytes, path: Path) -> None:
+    """Refuse a directory of millions, which `zipfile` would read before it can be asked."""
+    end = data[-_END.size :]
+    if len(end) < _END.size or end[:4] != b"PK\5\6" or data[-_END.size - 20 :][:4] == b"PK\6\7":
+        why = "it does not end as one"
+        raise BundleError(_NO_BUNDLE, where=str(path), why=why, fix=_AGAIN)
+    size = _END.unpack(end)[-3]
+    if size > MAX_MEMBERS * (_ENTRY + MAX_NAME):
+        raise BundleError(
+            f"a directory of {size >> 20} MiB is too large for a bundle",
+            where=str(path),
+            why=f"{MAX_MEMBERS} members are allowed",
+        )
 
 
 def _check_directory(infos: list[zipfile.ZipInfo], path: Path) -> None:

@@ -52,7 +52,10 @@ def from_bytes(data: bytes, name: str) -> dict[str, Value]:
     """Return what ``to_bytes`` was given, held against the digest in ``name``."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            names = [str(one) for one in archive["names"]]
+            told = archive["names"]
+            if told.dtype.kind != "U" or told.shape != (len(archive.files) - 1,):
+                raise ValueError("its list of names is none")
+            names = [str(one) for one in told]
             values = {one: _value(archive[f"v{place}"]) for place, one in enumerate(names)}
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as fault:
         raise BundleError("the outputs are broken", where=name, why=str(fault)) from None

@@ -59,7 +59,8 @@ def read(path: Path, *, key: Path | None = None) -> Bundle:
     ``key`` is a public key that must have signed it. Raises BundleError with the name of what is
     missing, was changed, added, or contradicts the rest; UsageError when ``key`` is none.
     """
-    members = archive.unpack(path)
+    data = archive.read(path)
+    members = archive.unpacked(data, path)
     _schema_first(members)
     statement.check(members)
     signed_by = signing.check(members, key)
@@ -72,7 +73,7 @@ def read(path: Path, *, key: Path | None = None) -> Bundle:
     pins = {name: _pins(members, name, stack) for name, stack in facts["stacks"].items()}
     bundle = Bundle(
         path=path,
-        digest=statement.sha256(path.read_bytes()),
+        digest=statement.sha256(data),
         members=members,
         audit=audit,
         facts=facts,
