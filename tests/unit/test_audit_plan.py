@@ -10,8 +10,9 @@ from conftest import PROJECT
 from rich.console import Console
 
 from paritylab import cache, catalog, matrix
-from paritylab.audit import conduct, show
+from paritylab.audit import conduct, durations, show
 from paritylab.audit.durations import usual
+from paritylab.audit.model import Observation, Outcome
 from paritylab.audit.plan import (
     WORKER_SECONDS,
     Request,
@@ -23,7 +24,7 @@ from paritylab.audit.plan import (
 )
 from paritylab.audit.variations import HOLDS, VARIATIONS
 from paritylab.matrix import Selection
-from paritylab.model import Cell
+from paritylab.model import Cell, Verdict
 from paritylab.plan import Options
 
 
@@ -145,6 +146,25 @@ def test_an_outline_says_where_its_time_is_a_guess(
     told = said(some)
     assert "guess" not in told
     assert re.search(r"; about (a minute|\d+ minutes) with 2 at a time, and what the", told)
+
+
+def test_no_estimate_is_worth_an_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that cannot be written, or holds nonsense, costs the estimate and nothing else."""
+    monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path))
+    (cache.folder("audit") / "durations.json").write_text('{"a": null}')
+    assert durations.known() == {}
+    monkeypatch.setenv("PARITYLAB_CACHE", "/proc/nothing/can/be/made")
+    seen = Observation(
+        cell="a",
+        variations=(),
+        repeat=0,
+        outcome=Outcome.IDENTICAL,
+        verdict=Verdict.CLOSE,
+        seconds=1.0,
+        phase="plan",
+    )
+    durations.learn([seen])
+    assert durations.known() == {}
 
 
 def test_the_auditor_s_page_tells_every_variation_and_hold() -> None:

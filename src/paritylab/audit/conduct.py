@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from paritylab import catalog, checkout, report
+from paritylab import atomic, catalog, checkout, report
 from paritylab.audit import durations
 from paritylab.audit.model import (
     SCHEMA_VERSION,
@@ -112,7 +112,7 @@ def run_audit(  # noqa: PLR0913 - what, where to, how, and whom to tell
         record = Record(out, journal, {cell.id: cell for cell in prepared.cells})
         with Workshop(prepared.options, jobs=jobs, desk=desk) as workshop:
             audit = _Conductor(prepared, record, workshop, tell).conduct()
-    (out / DOCUMENT).write_bytes(to_json(audit))
+            atomic.write(out / DOCUMENT, to_json(audit))
     durations.learn(audit.observations)
     return audit
 
@@ -144,10 +144,6 @@ def _settled(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _root(prepared: Prepared) -> Path:
-    return prepared.options.root or catalog.find_root()
-
-
 class _Conductor:
     """One audit under way."""
 
@@ -163,6 +159,8 @@ class _Conductor:
         self._causes: dict[str, tuple[Cause, ...]] = {}
         self._covered = covered(prepared.planned)
         self._known = durations.known()
+        # Before the first run: whoever commits meanwhile changes nothing that was audited.
+        self._project = checkout.project(prepared.options.root or catalog.find_root())
 
     def conduct(self) -> Audit:
         partial = None
@@ -260,8 +258,7 @@ class _Conductor:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             paritylab=version("paritylab"),
             partial=partial,
-            facts=_settled(prepared)
-            | {"images": self._workshop.images, "project": checkout.project(_root(prepared))},
+            facts=_settled(prepared) | {"images": self._workshop.images, "project": self._project},
             variations=_notes(observations),
             plan=Plan(
                 conditions=prepared.planned.conditions,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from statistics import median
 
-from paritylab import cache
+from paritylab import atomic, cache
 from paritylab.audit.model import Observation
 
 _FILE = "durations.json"
@@ -15,7 +15,7 @@ _FILE = "durations.json"
 
 def known() -> dict[str, float]:
     """Return seconds of a run by cell; nothing, where there was none."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, TypeError, ValueError):
         found = json.loads((cache.folder("audit") / _FILE).read_text(encoding="utf-8"))
         if isinstance(found, dict):
             return {str(cell): float(seconds) for cell, seconds in found.items()}
@@ -37,8 +37,6 @@ def learn(observations: Iterable[Observation]) -> None:
     for one in observations:
         seen.setdefault(one.cell, []).append(one.seconds)
     fresh = {cell: round(median(times), 3) for cell, times in seen.items()}
-    target = cache.folder("audit") / _FILE
     with suppress(OSError):  # an estimate is not worth a failed audit
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(known() | fresh, indent=1, sort_keys=True))
-        partial.replace(target)
+        text = json.dumps(known() | fresh, indent=1, sort_keys=True)
+        atomic.write(cache.folder("audit") / _FILE, text)

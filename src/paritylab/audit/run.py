@@ -40,7 +40,7 @@ class Workshop:
         self.jobs = jobs or len(os.sched_getaffinity(0))
         self.profile = options.settings.profile
         self._engines: dict[str, Engine | Unavailable] = {}
-        self._probes: dict[tuple[str, int, str], dict[str, str] | str] = {}
+        self._probes: dict[tuple[str, int, str], dict[str, str]] = {}
         self._probing = threading.Lock()
         self._stopping = threading.Event()
         self._cpus: set[str] = set()
@@ -49,9 +49,10 @@ class Workshop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for engine in self._engines.values():
-            if not isinstance(engine, Unavailable):
-                engine.close()
+        with ExitStack() as closing:  # one that cannot be closed leaves no other open
+            for engine in self._engines.values():
+                if not isinstance(engine, Unavailable):
+                    closing.callback(engine.close)
 
     def engine(self, name: str) -> Engine | Unavailable:
         """Return an engine by name (empty: the chosen one), opened when it is first needed."""
@@ -126,7 +127,7 @@ class Workshop:
                     list(some), self.desk, self.errand, engine=name, cpus=self._cpus, done=done
                 )
             return
-        engine = self.engine(tasks[0].condition.engine or "")
+        engine = self._ready(tasks)
         if isinstance(engine, Unavailable):
             for task in tasks:
                 done(Ran(task=task, answer=None, why=engine.reason, fix=engine.fix, seen={}))
@@ -151,6 +152,17 @@ class Workshop:
                 pool.shutdown(wait=False, cancel_futures=True)
                 engine.close()  # what runs fails at once, so that the threads end
                 raise
+
+    def _ready(self, tasks: Sequence[Task]) -> Engine | Unavailable:
+        """The tasks' engine with what they need; made here, where Ctrl-C can end the making."""
+        engine = self.engine(tasks[0].condition.engine or "")
+        if isinstance(engine, Unavailable) or engine is self.engine(""):
+            return engine  # `prepare` has made the chosen engine's
+        try:
+            engine.prepare(list(self._keys(tasks)))
+        except LabError as fault:
+            return Unavailable(reason=fault.why or fault.what, fix=fault.fix or "")
+        return engine
 
     @contextmanager
     def _crew(self, engine: Engine, tasks: Sequence[Task]) -> Iterator[SimpleQueue[Runner]]:
@@ -201,7 +213,7 @@ class Workshop:
         )
 
     def _seen(self, task: Task, key: WorkerKey, runner: Runner) -> dict[str, str]:
-        """What a job sees on this worker under this condition; asked once."""
+        """What a job sees on this worker under this condition; asked once, or by two at once."""
         place = (task.condition.id, task.condition.number, key.name)
         if task.condition.workers == "each":
             return {}
@@ -211,7 +223,7 @@ class Workshop:
             known = self._probe(task, key, runner)
             with self._probing:
                 self._probes[place] = known
-        return known if isinstance(known, dict) else {}
+        return known
 
     def _probe(self, task: Task, key: WorkerKey, runner: Runner) -> dict[str, str]:
         probe = task.condition.probe(task.cell, profile=self.profile)

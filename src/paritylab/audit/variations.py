@@ -57,12 +57,6 @@ class Variation:
     standard: bool = True
     hold: bool = False
 
-    @property
-    def own_workers(self) -> bool:
-        """Whether the workers of the baseline cannot serve it."""
-        settled = self.variables or self.preload or self.engine or self.device
-        return bool(settled) or self.workers != "warm"
-
 
 def _no_library() -> Unavailable | None:
     found = shim.library()
