@@ -41,6 +41,22 @@ class Fleet(Protocol):
         """Look whether a GPU still answers; one that does not gets no more cells."""
 
 
+def start(engine: Engine, key: WorkerKey) -> Endpoint | Unavailable | LabError:
+    """Start a worker; whatever keeps it from starting is returned, not raised."""
+    try:
+        return engine.unavailable(key) or engine.start(key)
+    except NoGpuError as fault:
+        return Unavailable(reason=f"{fault.what} ({fault.why})", fix=fault.fix or "nvidia-smi")
+    except LabError as fault:
+        return fault
+    except OSError as fault:
+        return EngineError(
+            f"a worker cannot be started: {fault}",
+            where=f"{key.environment.name}-{key.device}",
+            fix="check disk space and TMPDIR",
+        )
+
+
 class LocalFleet:
     """Owns the engine and what it started; a context manager.
 
@@ -117,22 +133,8 @@ class LocalFleet:
     def _future(self, key: WorkerKey) -> Future[Endpoint | Unavailable | LabError]:
         with self._lock:
             if key.name not in self._started:
-                self._started[key.name] = self._pool.submit(self._start, key)
+                self._started[key.name] = self._pool.submit(start, self.engine, key)
             return self._started[key.name]
-
-    def _start(self, key: WorkerKey) -> Endpoint | Unavailable | LabError:
-        try:
-            return self.engine.unavailable(key) or self.engine.start(key)
-        except NoGpuError as fault:
-            return Unavailable(reason=f"{fault.what} ({fault.why})", fix=fault.fix or "nvidia-smi")
-        except LabError as fault:
-            return fault
-        except OSError as fault:
-            return EngineError(
-                f"a worker cannot be started: {fault}",
-                where=f"{key.environment.name}-{key.device}",
-                fix="check disk space and TMPDIR",
-            )
 
 
 class _Manager(BaseManager):

@@ -27,7 +27,7 @@ from paritylab.matrixtable import MARKS
 from paritylab.model import Cell, CellResult, Verdict
 from paritylab.plan import Chosen, Options, choose, facts, gpus_for, open_engine
 from paritylab.progress import Display
-from paritylab.report import all_green, check_writable, document, show, write_json
+from paritylab.report import all_green, check_writable, document, gap, show, write_json
 from paritylab.runner import Runner, Settings, worker_keys
 
 CHOSEN = pytest.StashKey[Chosen]()
@@ -102,7 +102,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     try:
         config.stash[CHOSEN] = choose(options_of(config))
-        if config.getoption("results"):
+        if config.getoption("results") and not _is_xdist_worker(config):
             check_writable(Path(config.getoption("results")))
         if not config.option.collectonly:
             _open(config)
@@ -208,6 +208,8 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """The matrix, the reasons for gaps, and every divergence."""
+    if _is_xdist_worker(config):
+        return  # its terminal is nobody's, and its results are a part
     results = _results(terminalreporter)
     if not results:
         return
@@ -224,7 +226,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         engine = config.stash[ENGINE]
         images = getattr(engine, "images", {})
         chosen = config.stash[CHOSEN]
-        told = {**facts(options), "images": dict(images)}
+        told = {**facts(options), "images": dict(images), **gap(results, chosen.cells)}
         data = document(results, chosen.cells, told, chosen.origin())
         write_json(Path(target), data)
         console.print(f"results: {target}", style="dim")

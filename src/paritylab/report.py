@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,13 @@ def document(
     }
 
 
+def gap(results: Sequence[CellResult], cells: Sequence[Cell]) -> dict[str, str]:
+    """What a run that ended early has to say of itself: ``partial``, else nothing."""
+    if len(results) == len(cells):
+        return {}
+    return {"partial": f"{len(results)} of {len(cells)} cells"}
+
+
 def host() -> dict[str, Any]:
     """This machine, as far as numbers may depend on it."""
     return {
@@ -166,9 +174,8 @@ def check_writable(path: Path, *, option: str = "--results") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise UsageError(f"{path} is a folder", fix=f"{option} {path}/<name of a file>")
-        probe = path.with_suffix(path.suffix + ".partial")
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=path.parent):
+            pass
     except OSError as fault:
         raise UsageError(
             f"{path} cannot be written", why=fault.strerror, fix="name another file"

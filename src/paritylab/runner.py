@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from paritylab import expected, scenarios
 from paritylab.engines.base import Endpoint, Engine, Unavailable
 from paritylab.errors import HungUpError, LabError, WorkerError
-from paritylab.fleet import Fleet, LocalFleet
+from paritylab.fleet import Fleet, LocalFleet, start
 from paritylab.gpupool import GpuPool
 from paritylab.gpurun import Answer, on_some_gpu
 from paritylab.gpushares import START_SECONDS
@@ -130,11 +130,10 @@ class Runner:
             return fault, {}
 
     def _execute_cold(self, key: WorkerKey, job: Job) -> tuple[Answer, dict[str, str]]:
-        missing = self.engine.unavailable(key)
-        if missing:
-            return missing, {}
+        endpoint = start(self.engine, key)
+        if not isinstance(endpoint, Endpoint):
+            return endpoint, {}
         try:
-            endpoint = self.engine.start(key)
             try:
                 with Session(self.engine.connect(endpoint)) as session:
                     return session.run(job), dict(session.hello.versions)
@@ -262,8 +261,10 @@ def run_all(  # noqa: PLR0913 - what, where, how, how many, and whom to tell
     """Run cells on ``jobs`` threads of this process and return results in the cells' order.
 
     ``done`` is called after each cell, from its thread. Workers are those of ``fleet``, or of one
-    that is stopped at the end. Ctrl-C stops what runs and propagates.
+    that is stopped at the end. Ctrl-C stops what runs, of which ``done`` hears nothing, and
+    propagates.
     """
+    over = threading.Event()
     ordered = list(cells)
     found: list[CellResult] = [None] * len(ordered)  # type: ignore[list-item]
     with ExitStack() as stack:
@@ -274,10 +275,14 @@ def run_all(  # noqa: PLR0913 - what, where, how, how many, and whom to tell
 
         def one(runner: Runner, place: int) -> None:
             found[place] = runner.timed(ordered[place])
-            done(found[place])
+            if not over.is_set():
+                done(found[place])
 
-        # What runs fails at once when the engine is closed, so that the threads end.
-        share_out(len(ordered), runners, one, stop=engine.close)
+        def stop() -> None:
+            over.set()
+            engine.close()  # what runs fails at once, so that the threads end
+
+        share_out(len(ordered), runners, one, stop=stop)
     return found
 
 

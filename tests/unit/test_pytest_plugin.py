@@ -113,6 +113,35 @@ def test_what_hardly_any_cell_has_is_made_when_it_is_asked_for(labs: Path) -> No
     assert "asked" in done.stdout
 
 
+def test_one_process_writes_the_results(labs: Path) -> None:
+    """Each xdist process has a part of the cells, which must not lie there as if it were all."""
+    (labs.parent / "planted.py").write_text(
+        "import os\nimport paritylab.pytest_plugin as ours\n"
+        "def seen(function):\n"
+        "    def called(*given, **named):\n"
+        f"        with open({str(labs / 'pids')!r}, 'a') as file:\n"
+        "            print(os.getpid(), function.__name__, file=file)\n"
+        "        return function(*given, **named)\n"
+        "    return called\n"
+        "for name in ('check_writable', 'write_json', 'show'):\n"
+        "    setattr(ours, name, seen(getattr(ours, name)))\n"
+    )
+    (labs / "r.json.partial").write_text("somebody's own")
+    done = run(labs, "-n", "2", "-p", "planted", f"--results={labs}/r.json")
+    assert done.returncode == 1, done.stdout + done.stderr
+    calls = [line.split() for line in (labs / "pids").read_text().splitlines()]
+    assert len({pid for pid, _ in calls}) == 1
+    assert [name for _, name in calls] == ["check_writable", "show", "write_json"]
+    assert (labs / "r.json.partial").read_text() == "somebody's own"
+    assert "partial" not in json.loads((labs / "r.json").read_text())["run"]
+
+
+def test_a_part_of_the_matrix_says_so(labs: Path) -> None:
+    """A results.json of fewer cells than were chosen is told apart from a whole one."""
+    run(labs, "-k", "double", f"--results={labs}/r.json")
+    assert json.loads((labs / "r.json").read_text())["run"]["partial"] == "1 of 2 cells"
+
+
 def test_xdist_processes_share_one_worker(labs: Path) -> None:
     """The framework is imported once per run, not once per process."""
     with (labs.parent / "torch.py").open("a") as stand_in:

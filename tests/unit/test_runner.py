@@ -1,6 +1,7 @@
 """runner: what a worker answers becomes the right verdict."""
 
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,46 @@ def test_the_whole_fixture_matrix_runs_on_a_real_worker(project: Path, *, cold: 
     x = np.random.RandomState(0).rand(3).astype(np.float32)
     by_hand = digest({"doubled": 2 * x, "rounds": 1, "style": "eager"})
     assert results[0].digest == by_hand
+
+
+def test_a_worker_that_cannot_be_started_costs_its_own_cell(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No room for a fresh worker's folder: that cell says so, and the results of others stay."""
+    loaded = catalog.load(project)
+    accept(loaded.labs["double"], [], []).write()
+    chosen = [c for c in cells(loaded, Selection()) if not c.unsupported]
+    full = tmp_path / "full"
+    full.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(full))
+    told: list[CellResult] = []
+
+    def done(result: CellResult) -> None:
+        told.append(result)
+        if full.exists():
+            full.rmdir()  # no folder can be made from now on
+
+    with HereEngine() as engine:
+        found = run_all(chosen, engine, Settings(cold=True), jobs=1, done=done)
+    assert [one.verdict for one in found] == [Verdict.CLOSE, Verdict.FAILED]
+    assert "TMPDIR" in found[1].message
+
+
+def test_what_ctrl_c_ends_is_no_result(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell that fails because everything is stopped has not failed; who listens is not told."""
+    source = project / "labs/double/pytorch.py"
+    source.write_text("import time\n\n\ndef run(inputs, workdir):\n    time.sleep(60)\n")
+    loaded = catalog.load(project)
+    accept(loaded.labs["double"], [], []).write()
+    told: list[CellResult] = []
+
+    def done(result: CellResult) -> None:
+        told.append(result)
+        raise KeyboardInterrupt
+
+    with HereEngine() as engine, pytest.raises(KeyboardInterrupt):
+        run_all(cells(loaded, Selection()), engine, Settings(), jobs=2, done=done)
+    assert [one.verdict for one in told] == [Verdict.UNSUPPORTED]
 
 
 def test_a_worker_that_dies_costs_the_other_cells_nothing(project: Path) -> None:

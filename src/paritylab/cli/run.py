@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +15,9 @@ from paritylab.cli import options as opt
 from paritylab.cli.app import app, err, out
 from paritylab.cli.elsewhere import Elsewhere, desk_of, elsewhere, run_there
 from paritylab.cli.live import engine_and_gpus, progress_over
-from paritylab.errors import EXIT_RED
+from paritylab.errors import EXIT_RED, LabError
 from paritylab.model import Cell, CellResult, Verdict
-from paritylab.plan import Options, cells_of, choose, facts
+from paritylab.plan import Chosen, Options, cells_of, choose, facts
 from paritylab.runner import Settings, run_all
 
 
@@ -65,45 +66,68 @@ def run(
 def _report(
     options: Options, jobs: int | None, results: Path | None, where: Elsewhere | None
 ) -> None:
-    """Run what the options choose, show it and write it down."""
+    """Run what the options choose, show it and write it down; what was interrupted, too."""
     chosen = choose(options)
-    cells = list(chosen.cells)
     if results:
         report.check_writable(results)
-    if where:
-        found, ran = _run_elsewhere(cells, options, where)
-    else:
-        found, images = _run(cells, options, jobs)
-        ran = {"images": images}
-    report.show(out, found)
-    if results:
-        told = {**facts(options), **ran}
-        report.write_json(results, report.document(found, cells, told, chosen.origin()))
-        out.print(f"results: {results}", style="dim")
-    if not report.all_green(found):
+    ended: list[CellResult] = []
+    told: dict[str, Any] = {}
+    try:
+        _run(list(chosen.cells), options, jobs, where, ended=ended, told=told)
+    except (KeyboardInterrupt, LabError):
+        if ended:
+            _show(chosen, options, results, ended, told)
+            err.print(f"ended early: {len(ended)} of {len(chosen.cells)} cells ran", style="yellow")
+        raise
+    _show(chosen, options, results, ended, told)
+    if not report.all_green(ended):
         raise typer.Exit(EXIT_RED)
 
 
+def _show(
+    chosen: Chosen,
+    options: Options,
+    results: Path | None,
+    ended: list[CellResult],
+    told: dict[str, Any],
+) -> None:
+    report.show(out, ended)
+    if results:
+        ran = {**facts(options), **told, **report.gap(ended, chosen.cells)}
+        report.write_json(results, report.document(ended, chosen.cells, ran, chosen.origin()))
+        out.print(f"results: {results}", style="dim")
+
+
 def _run(
-    cells: list[Cell], options: Options, jobs: int | None
-) -> tuple[list[CellResult], dict[str, str]]:
-    """Run the cells; return results and the images they ran in."""
-    jobs = jobs or len(os.sched_getaffinity(0))
-    with (
-        engine_and_gpus(cells, options) as (opened, gpus),
-        progress_over(len(cells)) as done,
-    ):
-        found = run_all(cells, opened, options.settings, jobs=jobs, done=done, gpus=gpus)
-        return found, dict(getattr(opened, "images", {}))
+    cells: list[Cell],
+    options: Options,
+    jobs: int | None,
+    where: Elsewhere | None = None,
+    *,
+    ended: list[CellResult],
+    told: dict[str, Any],
+) -> None:
+    """Run the cells; ``ended`` gets their results, ``told`` images and hosts, however it ends."""
+    places = {cell.id: place for place, cell in enumerate(cells)}
+    with ExitStack() as stack:
+        stack.callback(lambda: ended.sort(key=lambda one: places[one.cell]))
+        if where:
+            desk = stack.enter_context(desk_of(where, cells, options))
+            stack.callback(lambda: told.update(images=desk.images, hosts=desk.hosts))
+        else:
+            opened, gpus = stack.enter_context(engine_and_gpus(cells, options))
+            stack.callback(lambda: told.update(images=dict(getattr(opened, "images", {}))))
+        shown = stack.enter_context(progress_over(len(cells)))
 
+        def done(result: CellResult) -> None:
+            ended.append(result)
+            shown(result)
 
-def _run_elsewhere(
-    cells: list[Cell], options: Options, where: Elsewhere
-) -> tuple[list[CellResult], dict[str, Any]]:
-    """The same on a cluster, also with how many cells each of its hosts has run."""
-    with desk_of(where, cells, options) as desk, progress_over(len(cells)) as done:
-        found = run_there(cells, desk, options, done)
-        return found, {"images": desk.images, "hosts": desk.hosts}
+        if where:
+            run_there(cells, desk, options, done)
+        else:
+            jobs = jobs or len(os.sched_getaffinity(0))
+            run_all(cells, opened, options.settings, jobs=jobs, done=done, gpus=gpus)
 
 
 @app.command()
@@ -129,7 +153,8 @@ def accept(
         base=base,
     )
     cells = cells_of(options)
-    results, _ = _run(cells, options, None)
+    results: list[CellResult] = []
+    _run(cells, options, None, ended=results, told={})
     refused = False
     for one in {cell.lab.slug: cell.lab for cell in cells}.values():
         acceptance = accept_lab(one, cells, results)
