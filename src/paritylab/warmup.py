@@ -38,8 +38,7 @@ def warm(name: str) -> None:
 
 
 def settle() -> None:
-    """Keep the garbage collector, small pages and late imports from making each fork dearer."""
-    importlib.import_module("numpy.random")  # NumPy 2 waits for its first use: every job's seed
+    """Keep the garbage collector and small pages from making each fork dearer."""
     gc.collect()
     gc.freeze()
     _gather_pages()

@@ -82,12 +82,12 @@ class MalformedError(ValueError):
 
 
 # ---- frames ---------------------------------------------------------------------------------
-def pack(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
-    """Return a frame; raises MalformedError when the header exceeds its cap."""
+def pack(header: Mapping[str, Any], payload: bytes = b"", follows: int = 0) -> bytes:
+    """Return a frame, but its last ``follows`` bytes; raises MalformedError by the header's cap."""
     text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
     if len(text) > HEADER_CAP:
         raise MalformedError("the header has %d bytes, %d are allowed" % (len(text), HEADER_CAP))
-    return PREFIX.pack(MAGIC, PROTOCOL, len(text), len(payload)) + text + payload
+    return PREFIX.pack(MAGIC, PROTOCOL, len(text), len(payload) + follows) + text + payload
 
 
 def read_frame(read: Read, payload_cap: int = PAYLOAD_CAP) -> tuple[Header, bytes]:
@@ -452,8 +452,7 @@ def _enter(job: Job) -> None:
             inherited = int(file.read().split()[5]) * resource.getpagesize()
         _limit(resource.RLIMIT_DATA, inherited + (job.memory_mb << 20), spare=SPARE)
     if job.uid is not None:
-        # Elsewhere the limit would count everything else that the user runs.
-        # Measured: no lab has more than 67 at a time, tf.data's threads; each costs time to end.
+        # Elsewhere it would count all that the user runs. Measured: no lab has more than 67.
         _limit(resource.RLIMIT_NPROC, (96 if job.caged else 256) + 8 * (os.cpu_count() or 1))
         _become(job.uid)
         _prctl(DUMPABLE, 1)  # the change of uid took it away
@@ -514,7 +513,8 @@ def _stage(job: Job, stage: str, result: BinaryIO) -> int:
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
-    result.write(pack(header, data))
+    result.write(pack(header, follows=len(data)))
+    result.write(data)  # on its own: at the limit of memory there is no room for a copy
     result.flush()
     return code
 
@@ -737,9 +737,8 @@ class Zygote:
     def __init__(self, host: int, listener: socket.socket, start: Header, facts: Header) -> None:
         self.host, self.listener, self.start, self.facts = host, listener, start, facts
         self.enter = start.pop("enter")
-        # Numbers of their own for the sessions of up to 64 workers in a container. They begin
-        # anywhere: the kernel counts a uid's processes over all containers, and one submission's
-        # fork bomb must not take them from another's.
+        # Numbers of their own for up to 64 workers in a container, beginning anywhere: the kernel
+        # counts a uid's processes over all containers, and a fork bomb must not take another's.
         first = int.from_bytes(os.urandom(2), "big") << 6
         self.numbers = itertools.count(first + start["uids"] % 64, 64)
         self.wake = _wake_on_children()
@@ -809,6 +808,27 @@ def _prepare(start: Header) -> tuple[Header, socket.socket]:
     return facts, listener
 
 
+def _serve(start: Header) -> None:
+    """Say ``ready``, or ``failed`` and why; then serve as long as somebody listens."""
+    with open(os.dup(1), "wb") as answer:
+        os.dup2(2, 1)  # what an import prints is no frame
+        try:
+            facts, listener = _prepare(start)
+        except BaseException as fault:
+            answer.write(pack(dict(_error(fault), kind="failed")))
+            return
+        finally:
+            print(end="", flush=True)  # else each fork says it again
+            print(end="", flush=True, file=sys.stderr)
+        answer.write(pack(dict(facts, kind="ready")))
+    host = os.dup(0)
+    with open(os.devnull, "r+b", 0) as nothing:
+        for fd in range(3):
+            os.dup2(nothing.fileno(), fd)
+    _prctl(DUMPABLE, 0)  # no job may trace us
+    Zygote(host, listener, start, facts).serve()
+
+
 def main(stdin: BinaryIO) -> None:
     """Be a worker: the start frame is next on stdin (see the module's docstring)."""
     sys.path[:] = [path for path in sys.path if path]
@@ -818,21 +838,8 @@ def main(stdin: BinaryIO) -> None:
     _prctl(SUBREAPER, 1)
     start, source = read_frame(exactly(stdin.read))
     start["enter"] = _sent("cage", source.decode()).get("enter")
-    with open(os.dup(1), "wb") as answer:
-        os.dup2(2, 1)  # what an import prints is no frame
-        try:
-            facts, listener = _prepare(start)
-        except BaseException as fault:
-            answer.write(pack(dict(_error(fault), kind="failed")))
-            return
-        answer.write(pack(dict(facts, kind="ready")))
-    host = os.dup(0)
-    with open(os.devnull, "r+b", 0) as nothing:
-        for fd in range(3):
-            os.dup2(nothing.fileno(), fd)
-    _prctl(DUMPABLE, 0)  # no job may trace us
     try:
-        Zygote(host, listener, start, facts).serve()
+        _serve(start)
     finally:
         kill_descendants()
         if not start["uids"]:  # in a container all goes with it

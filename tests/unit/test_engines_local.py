@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import tempfile
 import threading
 import time
 import tomllib
@@ -230,6 +231,19 @@ def test_a_worker_stopped_before_it_is_spoken_to_is_told() -> None:
     begun.stop()
     with pytest.raises(WorkerError, match="ended while it started"):
         begun.wait_ready()
+
+
+def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails after the folder was made, Ctrl-C too, takes the folder away again."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(OSError, match="No space"):
+        LocalWorker(key(local_environment()), [sys.executable], {})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])

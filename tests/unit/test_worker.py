@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from paritylab import worker
 from paritylab.engines.base import Endpoint
 from paritylab.engines.here import HereEngine, local_environment
+from paritylab.engines.local import LocalWorker
 from paritylab.engines.streams import BOOT, start_message
 from paritylab.errors import EngineError, WorkerError
 from paritylab.interpreters import find
@@ -115,6 +117,37 @@ def test_a_worker_for_one_job_is_not_warmed(opened: Opened) -> None:
 
     # Not zero: Python 3.12 starts with a few hundred objects frozen.
     assert frozen(once=True) == gc.get_freeze_count() < frozen(once=False)
+
+
+def test_what_an_import_prints_is_no_jobs_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text that waits in a buffer when a worker forks would be printed by every job."""
+    talk = "import sys\nprint('hello', end='')\nprint('world', end='', file=sys.stderr)\n"
+    (tmp_path / "talkative.py").write_text(talk)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    with HereEngine() as engine:
+        endpoint = engine.start(key("talkative"))
+        for _ in range(2):
+            answer = run((engine, endpoint), job("def run(i, w):\n    return {}\n"))
+            assert (answer.stdout, answer.stderr) == ("", "")
+
+
+def test_a_host_that_dies_during_the_imports_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker finds nobody to say `ready` to, and cleans up behind it all the same."""
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(2)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    begun = LocalWorker(key("slow"), [sys.executable], {"PYTHONPATH": str(tmp_path)})
+    message = start_message(begun.key, socket_path=begun.socket, folder=str(begun.jobs), uids=0)
+    begun._lifetime.write(message, deadline=time.monotonic() + 10)
+    begun._lifetime.close()  # as the kernel does when the host is killed
+    assert begun._process.wait(30) == 0
+    assert not begun.folder.exists()
+    begun.stop()
 
 
 def test_a_thread_before_the_fork_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Self
 
@@ -48,14 +48,24 @@ class LocalWorker:
         self.key = key
         self.folder = _private_folder()
         self.jobs = self.folder / "jobs"
-        self.jobs.mkdir(mode=0o700)
         self.socket = str(self.folder / "socket")
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
         self._ready = False
-        ours, theirs = socket.socketpair()
-        self._lifetime = SocketChannel(ours)
+        with ExitStack() as undo:  # Ctrl-C, too, leaves nothing
+            undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.jobs.mkdir(mode=0o700)
+            self._stderr: IO[bytes] = undo.enter_context(tempfile.TemporaryFile())
+            ours, theirs = socket.socketpair()
+            self._lifetime = SocketChannel(ours)
+            undo.callback(self._lifetime.close)
+            with theirs:
+                self._process = self._started(command, theirs, variables)
+            undo.pop_all()  # from now on `stop` does it
+
+    def _started(
+        self, command: list[str], theirs: socket.socket, variables: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         try:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [*command, "-c", BOOT],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
@@ -64,15 +74,8 @@ class LocalWorker:
                 cwd=self.folder,
                 start_new_session=True,  # Ctrl-C is ours to handle
             )
-        except BaseException as fault:  # Ctrl-C, too, leaves nothing
-            self._stderr.close()
-            self._lifetime.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-            if not isinstance(fault, OSError):
-                raise
+        except OSError as fault:
             raise WorkerError(f"cannot be started: {fault.strerror}", where=command[0]) from fault
-        finally:
-            theirs.close()
 
     def wait_ready(self) -> None:
         """Send the worker its source and wait until it listens; raises WorkerError."""
