@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 
@@ -17,21 +16,15 @@ def write(path: Path, content: str | bytes | Iterable[str | bytes]) -> Path:
     leaves nothing behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
+    partial = path.with_name(f".partial-{secrets.token_hex(8)}")
+    # Readable for a web server, as far as the umask lets it (which mkstemp does not ask).
+    handle = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             for piece in (content,) if isinstance(content, str | bytes) else content:
                 file.write(piece.encode() if isinstance(piece, str) else piece)
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp's 0600 would hide a report from a web server
-        os.replace(name, path)
+        os.replace(partial, path)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+        partial.unlink(missing_ok=True)
         raise
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

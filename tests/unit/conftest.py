@@ -4,8 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from paritylab.cli import app as cli_app
+
+# Whatever else the machine does: a slow example is no wrong one.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PROJECT = Path(__file__).parent.parent.parent

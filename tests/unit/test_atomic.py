@@ -54,3 +54,13 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
         assert os.umask(0o027) == 0o027, "the umask stays as it was"
     finally:
         os.umask(before)
+
+
+def test_the_umask_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking for it means changing it, and two threads at once would leave it changed."""
+
+    def asked(_: int) -> int:
+        raise AssertionError("the umask was changed")
+
+    monkeypatch.setattr(os, "umask", asked)
+    atomic.write(tmp_path / "a", "x")

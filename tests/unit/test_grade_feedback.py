@@ -212,7 +212,7 @@ def test_hostile_text_makes_no_element() -> None:
     assert any("}svg " in one for one in hostile)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.text(max_size=30))
 def test_any_text_gives_a_valid_page(said: str) -> None:
     """Whatever it is, the elements are those of harmless text, and JSON parses."""

@@ -148,7 +148,7 @@ def test_grades_json_has_everything_but_sources_and_curves(grades: list[Grade]) 
     assert {check["id"] for check in only["checks"]} == {c.id for c in grades[0].checks}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SPITEFUL, SPITEFUL, SPITEFUL)
 @example("=1", "a\r\nb,c\"d;'", "\ud800\x0b")
 def test_any_text_survives_every_format_and_runs_in_none(

@@ -72,7 +72,7 @@ def test_the_same_text_is_told_as_such() -> None:
     assert (pair.verbatim, pair.share) == (True, 1.0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_any_text_is_compared_without_an_error(first: str, second: str) -> None:
     """What was handed in need not be Python."""

@@ -652,7 +652,7 @@ def test_a_starter_survives_being_a_notebook(lab: Lab) -> None:
     assert ast.dump(ast.parse(back)) == ast.dump(ast.parse(text))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=400)
     | st.recursive(
@@ -689,7 +689,7 @@ def _mutated(data: bytes) -> st.SearchStrategy[bytes]:
 SEEDS = [zipped(GIVEN), *(tarred(GIVEN, mode) for mode in ("w", "w:gz", "w:bz2", "w:xz"))]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=600) | st.one_of([_mutated(data) for data in SEEDS]))
 def test_any_bytes_are_an_archive_or_a_sentence(data: bytes) -> None:
     """Whatever it is, it is listed or refused, and its members are read or refused."""

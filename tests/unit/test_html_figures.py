@@ -22,7 +22,7 @@ def tree(svg: str) -> ElementTree.Element:
     return ElementTree.fromstring(svg)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @example([None, -3.6e-211], [None, 6.6e97], "", False)
 @given(NUMBERS, NUMBERS, st.text(max_size=20), st.booleans())
 def test_any_numbers_give_a_well_formed_picture_without_ids(
