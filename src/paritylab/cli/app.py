@@ -76,9 +76,8 @@ def run_app() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except OSError as fault:
-        err.print(
-            f"{fault.filename or 'this machine'}: {fault.strerror}", style="red", markup=False
-        )
+        words = f"{fault.filename or 'this machine'}: {fault.strerror or fault}"
+        err.print(words, style="red", markup=False)
         code = EXIT_ENGINE
     except Exception as fault:
         # Usage errors of the command line; Typer vendors its base class under a private name.

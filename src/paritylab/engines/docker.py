@@ -142,9 +142,9 @@ class DockerEngine:
         if not any(piece.there for piece in looked_for):
             raise nvidia.refusal(looked_for, where="the Docker engine")
         if not self._smallest:  # later looks come from several threads, while cells run
-            with self._progress as progress:
+            with explained("making the base image"), self._progress as progress:
                 base = bases.identify(environment, "cuda", mode=self._base, progress=progress)
-            self._smallest = bases.provide(client, base, environment, mode=self._base)
+                self._smallest = bases.provide(client, base, environment, mode=self._base)
         return gpus_in(client, self._smallest, looked_for)
 
     def prepare(self, keys: list[WorkerKey]) -> None:
@@ -230,7 +230,8 @@ class DockerEngine:
         return self._local.client
 
     def _image_of(self, key: WorkerKey) -> str:
-        image = self._image(self._client(), key.environment, key.device)
+        with explained(f"making the image of {key.environment.name}"):
+            image = self._image(self._client(), key.environment, key.device)
         self.images[f"{key.environment.name}-{key.device}"] = image
         return image
 
