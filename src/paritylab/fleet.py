@@ -141,18 +141,15 @@ class _Manager(BaseManager):
     """Serves one LocalFleet to the other processes of a run."""
 
 
-def serve(fleet: LocalFleet) -> tuple[_Manager, dict[str, str]]:
-    """Serve ``fleet`` from a thread of this process.
-
-    Returns the server and the plain-string facts that ``RemoteFleet`` needs.
-    """
+def serve(fleet: LocalFleet) -> dict[str, str]:
+    """Serve ``fleet`` from a thread of this process; return the facts that ``RemoteFleet`` needs."""
     key = secrets.token_hex(16)
     manager = _Manager(address=("127.0.0.1", 0), authkey=key.encode())
     manager.register("fleet", callable=lambda: fleet)
     server = manager.get_server()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     host, port = cast("tuple[str, int]", server.address)
-    return manager, {"host": host, "port": str(port), "key": key}
+    return {"host": host, "port": str(port), "key": key}
 
 
 class RemoteFleet:

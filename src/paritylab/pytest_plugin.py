@@ -139,7 +139,7 @@ def pytest_configure_node(node: Any) -> None:
     config = node.config
     if FLEET in config.stash:
         if not hasattr(config, "paritylab_fleet"):
-            config.paritylab_fleet = serve(config.stash[FLEET])[1]
+            config.paritylab_fleet = serve(config.stash[FLEET])
         node.workerinput["paritylab_fleet"] = config.paritylab_fleet
 
 

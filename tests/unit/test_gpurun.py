@@ -329,7 +329,7 @@ def test_leases_cross_processes(on_cuda: list[Cell]) -> None:
     """The fleet of another process hands out shares of the same cards."""
     engine = CardEngine(card(0))
     with engine, LocalFleet(engine, engine.pool()) as fleet:
-        _, facts = serve(fleet)
+        facts = serve(fleet)
         away = RemoteFleet(facts)
         share = away.lease("cell", 8000, os.getpid())
         assert isinstance(share, Share)
