@@ -142,7 +142,7 @@ class _Manager(BaseManager):
 
 
 def serve(fleet: LocalFleet) -> dict[str, str]:
-    """Serve ``fleet`` from a thread of this process; return the facts that ``RemoteFleet`` needs."""
+    """Serve ``fleet`` from a thread of this process; return what ``RemoteFleet`` needs."""
     key = secrets.token_hex(16)
     manager = _Manager(address=("127.0.0.1", 0), authkey=key.encode())
     manager.register("fleet", callable=lambda: fleet)
