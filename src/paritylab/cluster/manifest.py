@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
 from paritylab.cluster import messages
 from paritylab.errors import WorkerError
@@ -36,11 +37,20 @@ class Manifest:
     protocol: int = messages.PROTOCOL
     version: str = version("paritylab")
 
-    def check(self) -> None:
-        """Raise WorkerError on a host whose paritylab is another one."""
-        mine = version("paritylab")
-        if (self.version, self.protocol) != (mine, messages.PROTOCOL):
-            raise WorkerError(
-                f"this host has paritylab {mine}, the run is of {self.version}",
-                fix=f"pip install 'paritylab[cluster]=={self.version}' on every host",
-            )
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Self:
+        """Return what the desk told of a run.
+
+        Raises WorkerError on a host whose paritylab is another one.
+        """
+        mine, found = version("paritylab"), None
+        with suppress(TypeError):  # a field that one of the two does not know
+            found = cls(**facts)
+        if found and (found.version, found.protocol) == (mine, messages.PROTOCOL):
+            return found
+        theirs, protocol = facts.get("version"), facts.get("protocol")
+        raise WorkerError(
+            f"this host has paritylab {mine} (protocol {messages.PROTOCOL}), "
+            f"the run is of {theirs} (protocol {protocol})",
+            fix=f"pip install 'paritylab[cluster]=={theirs}' on every host",
+        )

@@ -7,7 +7,7 @@ those of the worker protocol: a JSON header and raw array bytes.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -139,8 +139,11 @@ def key_of(facts: Mapping[str, Any], environment: Callable[[str], Environment]) 
 
 
 def read_ids(data: bytes) -> list[str]:
-    """Return the ids of a message's errands; raises MalformedError."""
-    return [header.id for header, _ in _frames(data, ("order",)) if isinstance(header, _Order)]
+    """Return the ids of a message's errands, whatever else its orders hold.
+
+    Raises MalformedError.
+    """
+    return [str(header.get("id")) for header, _ in _headers(data, ("order",))]
 
 
 def read_errands(data: bytes, environment: Callable[[str], Environment]) -> list[Errand]:
@@ -248,6 +251,18 @@ def _answer(header: _Reply, payload: bytes) -> Answer:
 
 def _frames(data: bytes, allowed: tuple[str, ...]) -> list[tuple[Frame, bytes]]:
     found: list[tuple[Frame, bytes]] = []
+    for header, payload in _headers(data, allowed):
+        kind = header["kind"]
+        try:
+            found.append((_SCHEMAS[kind].model_validate(header), payload))
+        except ValidationError as fault:
+            first = fault.errors()[0]
+            key = ".".join(str(part)[:40] for part in first["loc"][:4])
+            raise MalformedError(f"the {kind} frame's `{key}`: {first['msg'][:200]}") from None
+    return found
+
+
+def _headers(data: bytes, allowed: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], bytes]]:
     read, used = reader(data), 0
 
     def counted(size: int) -> bytes:
@@ -260,13 +275,7 @@ def _frames(data: bytes, allowed: tuple[str, ...]) -> list[tuple[Frame, bytes]]:
         kind = header.get("kind")
         if kind not in allowed:
             raise MalformedError(f"a frame of kind {kind!r:.40} where {allowed[0]} was due")
-        try:
-            found.append((_SCHEMAS[kind].model_validate(header), payload))
-        except ValidationError as fault:
-            first = fault.errors()[0]
-            key = ".".join(str(part)[:40] for part in first["loc"][:4])
-            raise MalformedError(f"the {kind} frame's `{key}`: {first['msg'][:200]}") from None
-    return found
+        yield header, payload
 
 
 def may_do_better(answer: Answer) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from paritylab.cluster.manifest import Manifest
 from paritylab.cluster.site import ClosingError, Site
 
 
@@ -29,7 +28,7 @@ class SitePlugin(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """See WorkerPlugin; starts nothing yet."""
         threads = worker.state.nthreads
-        self.site = Site(Manifest(**self.facts), host=worker.address, threads=threads)
+        self.site = Site(self.facts, host=worker.address, threads=threads)
 
     async def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - Dask's signature
         """See WorkerPlugin: ends what the run has started on this worker."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from paritylab.cluster import messages
 from paritylab.cluster.manifest import Manifest
@@ -22,11 +23,12 @@ class ClosingError(Exception):
 class Site:
     """What one process of a cluster has of one run; thread-safe.
 
-    ``host`` is its name in reports, ``threads`` how many jobs it is given at a time.
+    ``facts`` are those of a Manifest; ``host`` is its name in reports, ``threads`` how many jobs
+    it is given at a time.
     """
 
-    def __init__(self, manifest: Manifest, *, host: str, threads: int) -> None:
-        self.manifest, self.host = manifest, host
+    def __init__(self, facts: Mapping[str, Any], *, host: str, threads: int) -> None:
+        self.facts, self.host = facts, host
         self._threads = threads
         self._lock = threading.Lock()
         self._shop: Shop | School | None = None
@@ -41,8 +43,7 @@ class Site:
         """
         ids = messages.read_ids(message)
         try:
-            self.manifest.check()
-            with self._at_work() as shop:
+            with self._at_work(Manifest.read(self.facts)) as shop:
                 errands = messages.read_errands(message, shop.environment)
                 return b"".join(map(self._told, shop.serve(errands)))
         except (LabError, OSError) as fault:  # a matter of this host, whatever the errand
@@ -70,16 +71,16 @@ class Site:
             shop.close()
 
     @contextmanager
-    def _at_work(self) -> Iterator[Shop | School]:
+    def _at_work(self, manifest: Manifest) -> Iterator[Shop | School]:
         with self._lock:
             if self._closed:
                 raise ClosingError(self.host)
-            self._busy += 1
             if self._timer:
                 self._timer.cancel()
             if self._shop is None:
-                self._shop = _opened(self.manifest, self.host, self._threads)
+                self._shop = _opened(manifest, self.host, self._threads)
             shop = self._shop
+            self._busy += 1
         try:
             yield shop
         finally:
@@ -87,7 +88,7 @@ class Site:
                 self._busy -= 1
                 if not self._busy and not self._closed:
                     # A client that was killed says no goodbye.
-                    self._timer = threading.Timer(self.manifest.idle, self._rest)
+                    self._timer = threading.Timer(manifest.idle, self._rest)
                     self._timer.daemon = True
                     self._timer.start()
 

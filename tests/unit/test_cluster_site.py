@@ -1,0 +1,148 @@
+"""cluster.site and cluster.plugin: what a host does with what it is told, and with the rest."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import many_cells
+from distributed import Client, LocalCluster, Worker
+
+from paritylab.cluster import kits, messages
+from paritylab.cluster.manifest import Manifest
+from paritylab.cluster.plugin import SitePlugin, UnknownRunError, name_of, perform
+from paritylab.cluster.site import Site
+from paritylab.errands import Errand, Report
+from paritylab.errors import WorkerError
+from paritylab.runner import Settings, job_of, problem_of
+from paritylab.worker import pack, read_frame
+
+
+@pytest.fixture
+def errand(project: Path) -> Errand:
+    """A cell of the fixture project."""
+    cell = many_cells(project, 1)[0]
+    job = job_of(cell, problem_of(cell.lab, Settings()), Settings())
+    return Errand(id="a", key=cell.worker_key("portable"), job=job)
+
+
+@pytest.fixture
+def facts(errand: Errand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What hosts are told of a run of it, with workers of this interpreter."""
+    monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path / "cache"))
+    kit = kits.pack([errand.key.environment])
+    return asdict(Manifest(run="one", engine="here", base="slim", kit=kit))
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """Of a scheduler with one Dask worker, all in this process."""
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
+            dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=50,
+        ) as cluster,
+        Client(cluster) as opened,
+    ):  # fmt: skip
+        yield opened
+        for name in list(_worker(opened).plugins):
+            if name.startswith(name_of("")):
+                opened.unregister_worker_plugin(name)
+
+
+def _worker(client: Client) -> Worker:
+    (found,) = client.cluster.workers.values()
+    return found
+
+
+def _site(client: Client, run: str) -> Site:
+    return _worker(client).plugins[name_of(run)].site
+
+
+def _only(data: bytes) -> Report:
+    (found,) = messages.read_reports(data, ["a"])
+    return found
+
+
+def _soon(what: Callable[[], bool]) -> bool:
+    pause = threading.Event()
+    return any(what() or pause.wait(0.05) for _ in range(200))
+
+
+def test_a_host_that_once_could_not_open_still_rests(
+    facts: dict[str, Any], errand: Errand, tmp_path: Path
+) -> None:
+    """After a first job that found no engine the idle time still ends the workers of later ones."""
+    site = Site({**facts, "idle": 0.1}, host="h", threads=1)
+    (tmp_path / "cache").write_text("no folder")
+    refused = _only(site.perform(messages.pack_errand(errand)))
+    assert (refused.elsewhere, "cache" in str(refused.answer)) == (True, True)
+    (tmp_path / "cache").unlink()
+    try:
+        assert _only(site.perform(messages.pack_errand(errand))).answer.status == "ok"
+        assert _soon(lambda: site._shop is None)
+    finally:
+        site.close()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"protocol": messages.PROTOCOL + 1},
+        {"version": "0.0.1"},
+        {"version": "9.9", "unheard": "of"},
+        {"unheard": "of"},
+    ],
+)
+def test_a_host_of_another_version_says_what_to_install(
+    facts: dict[str, Any], errand: Errand, other: dict[str, Any]
+) -> None:
+    """The remedy is told before anything that the other version may have changed is read."""
+    header, payload = read_frame(_reader(messages.pack_errand(errand)))
+    order = pack({**header, "kind": "order", "unheard": "of"}, payload)
+    report = _only(Site(facts | other, host="h", threads=1).perform(order))
+    assert isinstance(report.answer, WorkerError)
+    assert report.elsewhere
+    wanted = (facts | other)["version"]
+    assert f"pip install 'paritylab[cluster]=={wanted}'" in str(report.answer)
+    assert f"the run is of {wanted}" in str(report.answer)
+
+
+def _reader(data: bytes) -> Callable[[int], bytes]:
+    position = 0
+
+    def read(size: int) -> bytes:
+        nonlocal position
+        position += size
+        return data[position - size : position]
+
+    return read
+
+
+def test_a_host_of_another_version_joins_and_says_so(
+    client: Client, facts: dict[str, Any], errand: Errand
+) -> None:
+    """A manifest with a field that a host does not know is no failure of the registration."""
+    client.register_plugin(SitePlugin({**facts, "version": "9.9", "unheard": "of"}))
+    future = client.submit(perform, "one", messages.pack_errand(errand), pure=False)
+    assert "pip install 'paritylab[cluster]==9.9'" in str(_only(future.result()).answer)
+
+
+def test_another_run_has_a_site_of_its_own(client: Client, facts: dict[str, Any]) -> None:
+    """A second desk with other facts gets not the first one's site, and ends its own alone."""
+    client.register_plugin(SitePlugin(facts))
+    client.register_plugin(SitePlugin({**facts, "run": "two", "engine": "docker"}))
+    assert _site(client, "one").facts["engine"] == "here"
+    assert _site(client, "two").facts["engine"] == "docker"
+    client.unregister_worker_plugin(name_of("two"))
+    assert not _site(client, "one")._closed
+    client.register_plugin(SitePlugin({**facts, "run": "two", "engine": "uv"}))
+    assert _site(client, "two").facts["engine"] == "uv"
+
+
+def test_a_run_that_the_scheduler_does_not_know_is_told(client: Client) -> None:
+    """Nobody knows of it: the desk is to tell the scheduler."""
+    with pytest.raises(UnknownRunError):
+        client.submit(perform, "none", b"", pure=False).result()
