@@ -130,6 +130,18 @@ def test_a_host_of_another_version_joins_and_says_so(
     assert "pip install 'paritylab[cluster]==9.9'" in str(_only(future.result()).answer)
 
 
+def test_a_scheduler_that_is_told_twice_keeps_its_sites(
+    client: Client, facts: dict[str, Any], errand: Errand
+) -> None:
+    """What runs on hosts goes on when the desk tells the scheduler of its run again."""
+    client.register_plugin(SitePlugin(facts))
+    site = _site(client, "one")
+    client.register_plugin(SitePlugin(facts))
+    assert _site(client, "one") is site
+    future = client.submit(perform, "one", messages.pack_errand(errand), pure=False)
+    assert _only(future.result()).answer.status == "ok"
+
+
 def test_another_run_has_a_site_of_its_own(client: Client, facts: dict[str, Any]) -> None:
     """A second desk with other facts gets not the first one's site, and ends its own alone."""
     client.register_plugin(SitePlugin(facts))
@@ -142,7 +154,32 @@ def test_another_run_has_a_site_of_its_own(client: Client, facts: dict[str, Any]
     assert _site(client, "two").facts["engine"] == "uv"
 
 
+def test_a_worker_that_missed_it_asks_the_scheduler(
+    client: Client, facts: dict[str, Any], errand: Errand
+) -> None:
+    """A host that was away when the run was told takes part, and opens one site for all threads."""
+    client.register_plugin(SitePlugin(facts))
+
+    async def forget(dask_worker: Worker) -> None:
+        await dask_worker.plugin_remove(name=name_of("one"))
+
+    client.run(forget)
+    assert name_of("one") not in _worker(client).plugins
+    message = messages.pack_errand(errand)
+    futures = [client.submit(perform, "one", message, pure=False) for _ in range(4)]
+    assert [_only(one.result()).answer.status for one in futures] == ["ok"] * 4
+
+
 def test_a_run_that_the_scheduler_does_not_know_is_told(client: Client) -> None:
     """Nobody knows of it: the desk is to tell the scheduler."""
     with pytest.raises(UnknownRunError):
         client.submit(perform, "none", b"", pure=False).result()
+
+
+def test_only_text_of_an_exception_travels(client: Client, facts: dict[str, Any]) -> None:
+    """Neither class nor cause of what went wrong on a host reaches the desk."""
+    client.register_plugin(SitePlugin(facts))
+    fault = client.submit(perform, "one", b"noise", pure=False).exception()
+    assert type(fault) is RuntimeError
+    assert str(fault).startswith(("MalformedError: ", "error: "))
+    assert (fault.__cause__, fault.__context__) == (None, None)

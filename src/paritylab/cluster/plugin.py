@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Scheduler, Worker, WorkerPlugin, get_worker
+from distributed.protocol.pickle import dumps
 
 from paritylab.cluster.site import ClosingError, Site
 
 
+LEARN_SECONDS = 30.0
+
+
 class UnknownRunError(Exception):
-    """A Dask worker was sent a job of a run that it was told nothing of."""
+    """A Dask worker was sent a job of a run that neither it nor its scheduler was told of."""
 
 
 class SitePlugin(WorkerPlugin):
     """Keeps a run's site on every Dask worker, also on those that come later.
 
-    ``facts`` are those of a Manifest; nothing but plain data is sent.
+    ``facts`` are those of a Manifest; nothing but plain data is sent. A run's facts never change,
+    so to tell a scheduler again changes nothing: a site that works is not replaced.
     """
+
+    idempotent = True
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self.facts = facts
@@ -43,13 +50,36 @@ def name_of(run: str) -> str:
 
 def perform(run: str, message: bytes) -> bytes:
     """The task: hand a message to the run's site on this Dask worker."""
-    plugin = get_worker().plugins.get(name_of(run))
-    if not isinstance(plugin, SitePlugin) or plugin.site is None:
-        raise UnknownRunError(run)
+    site = _site(run)
     try:
-        return plugin.site.perform(message)
+        return site.perform(message)
     except ClosingError:
         raise
     except Exception as fault:
-        # Only text travels: whoever reads it need not have the class.
-        raise RuntimeError(f"{type(fault).__name__}: {fault}") from None
+        told = f"{type(fault).__name__}: {fault}"
+    # Only text travels: raised outside, for Dask would send the class and its cause as well.
+    raise RuntimeError(told)
+
+
+def _site(run: str) -> Site:
+    worker, name = get_worker(), name_of(run)
+    if name not in worker.plugins:
+        loop = worker.loop.asyncio_loop
+        asyncio.run_coroutine_threadsafe(_learn(worker, name), loop).result(LEARN_SECONDS)
+    plugin = worker.plugins.get(name)
+    if not isinstance(plugin, SitePlugin) or plugin.site is None:
+        raise UnknownRunError(run)
+    return plugin.site
+
+
+async def _learn(worker: Worker, name: str) -> None:
+    """Ask the scheduler for what this worker was told while it could not be reached."""
+    question = {"function": dumps(_known), "kwargs": dumps({"name": name})}
+    plugin = (await worker.scheduler.run_function(**question)).get("result")
+    if plugin and name not in worker.plugins:  # another thread has asked as well
+        await worker.plugin_add(plugin, name=name)
+
+
+def _known(name: str, dask_scheduler: Scheduler) -> bytes | None:
+    found: bytes | None = dask_scheduler.worker_plugins.get(name)
+    return found
