@@ -334,7 +334,7 @@ def _become(uid: int) -> None:
 
 
 def _fresh_uid(session: int, number: int) -> int:
-    """Return a uid that none of the last 65,536 sessions (rootless: 63) had, nor 256 jobs of its."""
+    """Return a uid that none of the last 65,536 sessions (rootless: 63) had, nor 256 jobs here."""
     with open("/proc/self/uid_map") as file:
         size = max(int(line.split()[2]) for line in file)
     base, slots = (100000, 1 << 22) if size >= 1 << 31 else (1000, (size - 1000) // 256)

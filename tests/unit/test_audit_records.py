@@ -1,7 +1,9 @@
 """Installed files held against RECORD, wheel and lock, in a real virtual environment."""
 
+import ast
 import json
 import marshal
+import os
 import py_compile
 import re
 import sys
@@ -19,7 +21,7 @@ from rich.progress import Progress
 from test_venvs import environment
 
 from paritylab import catalog, venvs
-from paritylab.audit import inventory, records, sbom
+from paritylab.audit import inside, inventory, records, sbom
 from paritylab.audit.inventory import Inventory
 from paritylab.errors import EngineError
 from paritylab.locks import Pin, parse_lock
@@ -236,3 +238,18 @@ def test_the_bill_of_materials_keeps_the_schema(environment: Environment, python
     )
     assert "pkg:deb/debian/libc6@2.36-9?arch=amd64" in purls
     assert data == sbom.document("tiny-cpu", installation, system, created=CREATED)
+
+
+def test_what_is_no_file_is_told_and_never_opened(tmp_path: Path) -> None:
+    """Opening a pipe that somebody left in an environment would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    found = inside.examine(str(tmp_path), system=False)
+    assert found["unreadable"] == ["pipe: no file"]
+    assert found["links"] == {"link": "pipe"}
+    assert not found["files"]
+
+
+def test_the_examination_parses_as_python_3_7() -> None:
+    """It runs in the oldest environment, too."""
+    ast.parse(inventory.SCRIPT, feature_version=(3, 7))
