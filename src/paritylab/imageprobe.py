@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from docker.client import DockerClient
-from docker.errors import ContainerError
 
 from paritylab import cudaprobe
 from paritylab.cudacheck import ORDERS, Load, Scan, libraries, parse_load, parse_scan
+from paritylab.engines.sandbox import remove, run_labels
 from paritylab.errors import ImageError
 
 PYTHON = "/opt/venv/bin/python"
@@ -32,21 +32,25 @@ def look_into(client: DockerClient, image: str) -> tuple[Scan, list[Load]]:
 
 def _probe(client: DockerClient, image: str, arguments: Sequence[str]) -> dict[str, Any]:
     source = Path(cudaprobe.__file__).read_text("utf-8")
+    container = client.containers.create(
+        image, entrypoint=[PYTHON, "-s", "-c", source], command=list(arguments),
+        labels=run_labels(), network_mode="none", read_only=True, cap_drop=["ALL"],
+        security_opt=["no-new-privileges"], tmpfs={"/tmp": "mode=1777"},  # noqa: S108 - its own
+        environment={"CUDA_VISIBLE_DEVICES": "", "HOME": "/tmp"},  # noqa: S108 - likewise
+    )  # fmt: skip
     try:
-        said = client.containers.run(
-            image, entrypoint=[PYTHON, "-s", "-c", source], command=list(arguments), remove=True,
-            network_mode="none", read_only=True, cap_drop=["ALL"], stdout=True, stderr=False,
-            security_opt=["no-new-privileges"], tmpfs={"/tmp": "mode=1777"},  # noqa: S108 - its own
-            environment={"CUDA_VISIBLE_DEVICES": "", "HOME": "/tmp"},  # noqa: S108 - likewise
-        )  # fmt: skip
-        answer: dict[str, Any] = json.loads(said.splitlines()[-1])
-    except ContainerError as fault:
-        words = (fault.stderr or b"").decode(errors="replace")[-LAST_WORDS:]
-        raise ImageError(
-            f"{arguments[0]} {arguments[1] if len(arguments) > 1 else ''} failed in the image",
-            where=image,
-            why=words.strip() or f"exit status {fault.exit_status}",
-        ) from fault
+        container.start()
+        status = container.wait()["StatusCode"]
+        if status:
+            words = container.logs(stdout=False).decode(errors="replace")[-LAST_WORDS:]
+            raise ImageError(
+                f"{' '.join(arguments[:2])} failed in the image",
+                where=image,
+                why=words.strip() or f"exit status {status}",
+            )
+        answer: dict[str, Any] = json.loads(container.logs(stderr=False).splitlines()[-1])
     except (ValueError, IndexError) as fault:
         raise ImageError("the probe printed no JSON", where=image, why=str(fault)) from fault
+    finally:
+        remove(client, str(container.id))
     return answer

@@ -3,9 +3,13 @@
 import io
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from docker.errors import ImageNotFound
 from rich.progress import Progress
 
 from paritylab import bases, catalog, cudacheck, images, warmup, worker
+from paritylab.engines import gpuprobe, sandbox
 from paritylab.engines.docker import DockerEngine
 from paritylab.engines.gpuprobe import gpus_in, pieces
 from paritylab.errors import LabError, NoGpuError
@@ -113,6 +118,54 @@ def test_every_cuda_library_loads_in_either_order(
     found = {name.partition(".so")[0] for name in files}
     assert {"libcublas", "libcublasLt", "libcudnn", "libcufft", "libnccl", "libcusolver"} <= found
     assert all(load.tensorflow and all(load.tensorflow.values()) for load in loads)
+
+
+def test_a_look_for_gpus_is_marked_as_ours(
+    client: DockerClient, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before it removed its container, it leaves one that the next run knows to be ours."""
+    seen = []
+
+    def removed(where: DockerClient, container: str) -> None:
+        seen.append(where.api.inspect_container(container)["Config"]["Labels"])
+        sandbox.remove(where, container)
+
+    monkeypatch.setattr(gpuprobe, "remove", removed)
+    with suppress(NoGpuError):
+        gpus_in(client, image, pieces(client))
+    assert seen
+    assert all(sandbox.run_labels().items() <= labels.items() for labels in seen)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_check_that_is_ended_leaves_no_container(
+    client: DockerClient, environment: Environment, image: str, sign: signal.Signals
+) -> None:
+    """Ctrl-C while a probe runs removes its container; what kill -9 leaves, the next run does."""
+    pulled = not client.images.get(image).labels["paritylab.base"].startswith("sha256:")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "paritylab", "images", "check", "--environment", environment.name,
+         "--base", "pull" if pulled else "bootstrap"],
+        cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    label = f"paritylab.pid={process.pid}"
+
+    def there(**more: str) -> list[str]:
+        return [one["Id"] for one in client.api.containers(filters={"label": label, **more})]
+
+    try:
+        while not there(status="running"):
+            assert process.poll() is None, "no probe had a label of this run"
+            time.sleep(0.05)
+        process.send_signal(sign)
+        process.wait(timeout=60)
+        if sign == signal.SIGKILL:
+            left = there()
+            assert set(left) <= set(sandbox.sweep(client))
+            assert left
+        assert there(status="exited") + there() == []
+    finally:
+        process.kill()
 
 
 @pytest.mark.parametrize("module", sorted(ASK))

@@ -10,7 +10,7 @@ from docker.types import LogConfig
 
 from paritylab import nvidia
 from paritylab.engines.dockerclient import explained
-from paritylab.engines.sandbox import gpu_request, remove
+from paritylab.engines.sandbox import gpu_request, remove, run_labels
 from paritylab.gpus import SHOWN, Sighting, look
 from paritylab.nvidia import Piece
 
@@ -44,7 +44,7 @@ def _run(client: Any, image: str, argv: Sequence[str], looked_for: Sequence[Piec
         container = client.containers.create(
             image, entrypoint=list(argv), command=[], user="65534:65534", network_mode="none",
             read_only=True, cap_drop=["ALL"], security_opt=["no-new-privileges"],
-            device_requests=gpu_request(None),
+            device_requests=gpu_request(None), labels=run_labels(),
             log_config=LogConfig(type="json-file", config={"max-size": "1m"}),
         )  # fmt: skip
         try:
