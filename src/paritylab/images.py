@@ -10,7 +10,7 @@ from pathlib import Path
 from docker.client import DockerClient
 from rich.progress import Progress
 
-from paritylab import bases, cache, imagebuild, imageparts, locking, locks, wheelhouse
+from paritylab import atomic, bases, cache, imagebuild, imageparts, locking, locks, wheelhouse
 from paritylab.bases import Base
 from paritylab.errors import ImageError
 from paritylab.imagebuild import FOUNDATION, KIND, Recipe
@@ -278,9 +278,8 @@ def _shared(environment: Environment, device: str, progress: Progress) -> dict[s
 
 def _drop_list(stack: Stack) -> Path:
     text = "".join(f"{pattern}\n" for pattern in stack.drop)
-    path = cache.folder("drop") / hashlib.sha256(text.encode()).hexdigest()[:12]
-    path.write_text(text, "utf-8")
-    return path
+    # Whole or not at all: another build may be reading it.
+    return atomic.write(cache.folder("drop") / hashlib.sha256(text.encode()).hexdigest()[:12], text)
 
 
 def _labels(environment: Environment, device: str, base: Base) -> dict[str, str]:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from conftest import PROJECT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paritylab import imageparts
+from paritylab import catalog, imageparts, images
 from paritylab.imageparts import parts
 from paritylab.images import ImageRow, superfluous
 from paritylab.locks import Pin
@@ -68,3 +69,19 @@ def test_what_is_kept_keeps_what_it_was_built_on() -> None:
     assert superfluous(rows, ["sha256:paritylab/tf2:new"]) == old
     assert superfluous(rows, ["paritylab/tf2:new"], "paritylab/tf2:") == old[:1]
     assert len(superfluous(rows, [])) == 4
+
+
+def test_what_one_build_reads_is_not_written_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of what is left out is replaced as a whole: whoever opened it reads on in his."""
+    monkeypatch.setenv("PARITYLAB_CACHE", str(tmp_path))
+    loaded = catalog.load(PROJECT, labs=["multiply"], environments=["tf2"])
+    stack = loaded.environments["tf2"].stacks["cpu"]
+    path = images._drop_list(stack)
+    told = path.read_text()
+    assert told.split() == list(stack.drop)
+    with path.open() as opened:
+        path.write_text("")
+        images._drop_list(stack)
+        assert (path.read_text(), opened.read()) == (told, "")
