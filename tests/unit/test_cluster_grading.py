@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from grade_here import RIGHT, plan_of, run, submission
 from paritylab.cluster import messages
 from paritylab.engines.here import HereEngine
 from paritylab.errands import Errand, Report
-from paritylab.errors import DockerError
+from paritylab.errors import DockerError, EngineError
 from paritylab.grade.asking import replies
 from paritylab.grade.lanes import Isolation, Lanes
 from paritylab.grade.plan import Plan
@@ -121,3 +122,33 @@ def test_what_no_host_could_run_is_no_zero_and_resumes(plan: Plan, tmp_path: Pat
     assert len(desk.sent) == 1
     assert {unit.partition("/")[0] for unit in then} == {"ann", "bob", "cleo"}
     assert {unit: then[unit] for unit in first} == first
+
+
+class Lost(ByBytes):
+    """A desk that ends with ``fault`` when ``told`` answers have come."""
+
+    def __init__(self, plan: Plan, told: int, fault: BaseException) -> None:
+        super().__init__(plan)
+        self.told, self.fault = told, fault
+
+    def reports(self, batches: Iterable[Sequence[Errand]]) -> Iterator[Report]:
+        """See errands.Desk."""
+        yield from islice(super().reports(batches), self.told)
+        raise self.fault
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), EngineError("the cluster is gone")])
+def test_what_has_ended_is_kept_when_the_cluster_is_lost(
+    plan: Plan, tmp_path: Path, fault: BaseException
+) -> None:
+    """Ctrl-C in the middle of a submission: its answered trials are in the journal, and resume."""
+    journal = tmp_path / "journal.sqlite"
+    with pytest.raises(type(fault)):
+        graded(plan, journal, Lost(plan, 3, fault))
+    with Journal(journal, kind="grade", facts=None, resume=True) as opened:
+        assert len(opened.done()) == 3
+    desk = ByBytes(plan)
+    found, done = graded(plan, journal, desk)
+    assert len(done) == 6
+    assert sum(message.count(b'"kind":"order"') for message in desk.sent) == 3
+    assert found == graded(plan, tmp_path / "whole.sqlite", ByBytes(plan))[0]

@@ -149,14 +149,18 @@ class _Grader:
                     for name, q in zip(names, found, strict=True)
                 ]
 
-        for report in desk.reports(batches()):
-            number, question = asked.pop(report.id)
-            trial = self._reported(question, report)
-            if trial:
-                ended[number].append((question, trial))
-            waiting[number] -= 1
-            if not waiting[number]:  # one wait for the disk for each submission
-                self._record(ended.pop(number))
+        try:
+            for report in desk.reports(batches()):
+                number, question = asked.pop(report.id)
+                trial = self._reported(question, report)
+                if trial:
+                    ended[number].append((question, trial))
+                waiting[number] -= 1
+                if not waiting[number]:  # one wait for the disk for each submission
+                    self._record(ended.pop(number))
+        finally:  # Ctrl-C, or a cluster that is lost: what has ended by then has ended
+            for trials in ended.values():
+                self._record(trials)
 
     def _reported(self, question: Question, report: Report) -> Trial | None:
         answer = report.answer
