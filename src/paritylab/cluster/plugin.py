@@ -10,7 +10,6 @@ from distributed.protocol.pickle import dumps
 
 from paritylab.cluster.site import ClosingError, Site
 
-
 LEARN_SECONDS = 30.0
 
 
