@@ -35,7 +35,9 @@ def elsewhere(
     """Return where a command is to run, None for here; raises UsageError."""
     if cluster and jobs:
         raise UsageError(
-            "--jobs is for this machine", why="a cluster runs as many as its workers have threads"
+            "--jobs is for this machine",
+            why="a cluster runs as many as its workers have threads",
+            fix="leave --jobs out; on a host: paritylab join --threads",
         )
     if cluster:
         return Elsewhere(cluster=cluster, file=file)

@@ -25,17 +25,43 @@ _FORMS = "tcp://scheduler:8786 (or tls://), slurm, local:2"
 _WORKER = {"memory_limit": 0}
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What to do where workers are missing, have no GPU, or where nothing starts at all."""
+
+    hint: str
+    gpu: str
+    fix: str
+
+
+_STARTS = {
+    "local": _Start(
+        "free memory and processes on this machine",
+        "leave --cluster out: this machine has none that could be found",
+        "free memory and processes on this machine, or leave --cluster out",
+    ),
+    "slurm": _Start(
+        "squeue tells why its jobs wait; more time: `workers` of [patience] in cluster.toml",
+        'arguments = ["--resources", "GPU=1"] in [slurm] of cluster.toml, and directives that ask'
+        " for one",
+        "see that sbatch works here, and what [slurm] of cluster.toml asks for",
+    ),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scheduler:
     """A way to a scheduler; a context manager that ends what it started, and only that.
 
     ``connect`` may be called again after the connection broke; it raises OSError while nobody
-    answers. ``start`` is what to type where workers are missing.
+    answers. ``start`` is what to do where workers are missing, ``start_gpu`` where they have no
+    GPU.
     """
 
     connect: Callable[[], Client]
     close: Callable[[], None]
     start: str
+    start_gpu: str
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +79,8 @@ def open_scheduler(text: str, settings: ClusterSettings, *, gpus: bool = False) 
     _configure(settings)
     local = LOCAL.fullmatch(text)
     if local:
-        return _started(lambda: _local(int(local[1]), gpus=gpus), "local", settings)
+        # Its processes are on this machine: what protects a network is not for them.
+        return _started(lambda: _local(int(local[1]), gpus=gpus), "local", lambda: None)
     if text == "slurm":
         slurm = settings.slurm
         if slurm is None:
@@ -63,14 +90,17 @@ def open_scheduler(text: str, settings: ClusterSettings, *, gpus: bool = False) 
                 why="it says how much a job asks for",
                 fix="write cores and memory there: docs/clusters.md#slurm",
             )
-        return _started(lambda: _slurm(slurm, settings), "slurm", settings)
+        return _started(lambda: _slurm(slurm, settings), "slurm", lambda: _tls(settings))
     if not ADDRESS.fullmatch(text):
-        raise UsageError(f"--cluster `{text}` is no cluster", why=f"valid: {_FORMS}")
+        fix = "name one of these, or start one: docs/clusters.md"
+        raise UsageError(f"--cluster `{text}` is no cluster", why=f"valid: {_FORMS}", fix=fix)
 
     def connect() -> Client:
         return Client(text, timeout=CONNECT_SECONDS, security=_tls(settings), set_as_default=False)
 
-    return Scheduler(connect=connect, close=lambda: None, start=f"paritylab join {text}")
+    join = f"paritylab join {text}"
+    start_gpu = f"{join} (on a host with a GPU, which it tells by itself)"
+    return Scheduler(connect=connect, close=lambda: None, start=join, start_gpu=start_gpu)
 
 
 def _configure(settings: ClusterSettings) -> None:
@@ -86,7 +116,7 @@ def _configure(settings: ClusterSettings) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _started(make: Callable[[], Any], kind: str, settings: ClusterSettings) -> Scheduler:
+def _started(make: Callable[[], Any], kind: str, tls: Callable[[], Tls | None]) -> Scheduler:
     try:
         cluster = make()
     except ImportError as fault:
@@ -96,15 +126,15 @@ def _started(make: Callable[[], Any], kind: str, settings: ClusterSettings) -> S
             fix="pip install 'paritylab[cluster]'",
         ) from None
     except (OSError, RuntimeError, ValueError) as fault:
-        raise EngineError(f"the {kind} cluster cannot be started", why=str(fault)) from fault
+        raise EngineError(
+            f"the {kind} cluster cannot be started", why=str(fault), fix=_STARTS[kind].fix
+        ) from fault
 
     def connect() -> Client:
-        return Client(
-            cluster, timeout=CONNECT_SECONDS, security=_tls(settings), set_as_default=False
-        )
+        return Client(cluster, timeout=CONNECT_SECONDS, security=tls(), set_as_default=False)
 
-    hint = "squeue" if kind == "slurm" else "free memory and processes on this machine"
-    return Scheduler(connect=connect, close=cluster.close, start=hint)
+    start, start_gpu = _STARTS[kind].hint, _STARTS[kind].gpu
+    return Scheduler(connect=connect, close=cluster.close, start=start, start_gpu=start_gpu)
 
 
 def _local(workers: int, *, gpus: bool) -> LocalCluster:

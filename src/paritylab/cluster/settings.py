@@ -50,13 +50,16 @@ class Security(Strict):
 
 
 class Patience(Strict):
-    """``[patience]``: seconds to wait for a worker, and for a scheduler that went away.
+    """``[patience]``: seconds to wait for a worker (or one with a GPU), and for a scheduler that
+    went away or says nothing.
 
-    A ``host`` that says nothing for so long is given up; TCP's own probes need 11 s.
+    A ``host`` that says nothing for so long is given up; TCP's own probes need 11 s. Batches that
+    are out are given up when for an ``answer``, to any of them, this time has passed.
     """
 
     workers: _Seconds = 60.0
     scheduler: _Seconds = 120.0
+    answer: _Seconds = 7200.0
     host: Annotated[float, Field(ge=11, le=86_400)] = 30.0
 
 
