@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Protocol
@@ -56,10 +56,13 @@ class Report:
         return self.executed.answer
 
 
-def batches(errands: Iterable[Errand], size: int) -> Iterator[tuple[Errand, ...]]:
-    """Errands that follow each other and need the same worker, at most so many together."""
+def batches(errands: Iterable[Errand], size: Callable[[], int]) -> Iterator[tuple[Errand, ...]]:
+    """Errands that follow each other and need the same worker, at most so many together.
+
+    ``size`` is asked for each batch: a cluster grows while it works.
+    """
     for _, group in groupby(errands, key=lambda one: (one.key.name, one.apart, one.cold)):
-        while some := tuple(islice(group, size)):
+        while some := tuple(islice(group, size())):
             yield some
 
 

@@ -34,8 +34,7 @@ def run_there(  # noqa: PLR0913 - what, where, how, and whom to tell
                 asked[found.id] = task
                 yield found
 
-    size = batch_size(len(tasks), desk.places) if tasks else 1
-    for report in desk.reports(batches(errands(), size)):
+    for report in desk.reports(batches(errands(), lambda: batch_size(len(tasks), desk.places))):
         cpus.add(report.executed.cpu or "")
         if len(cpus - {""}) > 1:
             raise EngineError(

@@ -80,7 +80,7 @@ def _batches(
             keep(left_out(cell, options, cell.unsupported))
         else:
             able.append(cell)
-    yield from batches(_errands(able, options, keep), batch_size(len(able), desk.places))
+    yield from batches(_errands(able, options, keep), lambda: batch_size(len(able), desk.places))
 
 
 def _errands(
