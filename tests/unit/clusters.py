@@ -8,14 +8,17 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from paritylab import catalog
 from paritylab.accept import accept
 from paritylab.engines.here import HereEngine
+from paritylab.errors import EngineError
 from paritylab.matrix import Selection, cells
 from paritylab.model import Cell, CellResult
 from paritylab.plan import Options
@@ -125,3 +128,20 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
     if process.stderr:
         process.stderr.close()
+
+
+def within(seconds: float, what: Callable[[], list[Any]]) -> list[Any]:
+    """What it returns; a desk that waits for ever fails the test instead of stopping all."""
+    found: list[list[Any]] = []
+    thread = threading.Thread(target=lambda: found.append(what()), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert found, f"nothing within {seconds} s"
+    return found[0]
+
+
+def trouble(what: Callable[[], object]) -> EngineError:
+    """The EngineError that it raises."""
+    with pytest.raises(EngineError) as caught:
+        what()
+    return caught.value

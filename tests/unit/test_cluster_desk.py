@@ -5,21 +5,26 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clusters import locally, many_cells, options, told
+from clusters import locally, many_cells, options, told, trouble, within
 from distributed import LocalCluster
 
 from paritylab import errands
+from paritylab.cli.elsewhere import elsewhere
+from paritylab.cluster import cells as clustercells
+from paritylab.cluster import desk as clusterdesk
 from paritylab.cluster import schedulers
 from paritylab.cluster.cells import open_desk, run_cells
 from paritylab.cluster.schedulers import open_scheduler
 from paritylab.cluster.settings import ClusterSettings, read
-from paritylab.errands import batch_size
+from paritylab.errands import Errand, batch_size, batches
 from paritylab.errors import CatalogError, EngineError, UsageError
-from paritylab.model import CellResult
+from paritylab.model import Cell, CellResult
 from paritylab.runner import Settings
+from paritylab.wire import JobResult
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +93,57 @@ def test_nothing_runs_on_any_host_once_the_desk_is_closed(
     children = {pid for worker in cluster.workers.values() for pid in _below(worker.process.pid)}
     assert not [pid for pid in children if "BOOT" in _line(pid) or "paritylab_worker" in _line(pid)]
     assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+def errands_of(chosen: list[Cell]) -> list[Errand]:
+    """What run_cells sends."""
+    return [clustercells._errand(cell, Settings()) for cell in chosen]
+
+
+def test_an_answer_that_never_arrives_is_not_asked_for_without_end(
+    project: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result too large for the network: a few attempts, the last cell by cell, then a word."""
+    monkeypatch.setattr(clusterdesk, "FETCH_SECONDS", 0.0)
+    chosen = many_cells(project, 2)
+    with open_desk(cluster.scheduler_address, chosen, options(project)) as desk:
+        (fault,) = within(30, lambda: [trouble(lambda: run_cells(chosen, desk, Settings()))])
+    assert "could not be fetched" in str(fault)
+    assert "without --cluster" in str(fault)
+
+
+def test_an_errand_that_spoils_its_batch_spoils_no_neighbour(
+    project: Path, cluster: LocalCluster
+) -> None:
+    """A batch that no host answers is asked errand by errand before anything is given up."""
+    chosen = many_cells(project, 2)
+    bad, *good = errands_of(chosen)
+    bad = replace(bad, job=replace(bad.job, seed="no number"))  # hosts cannot read such a message
+    with open_desk(cluster.scheduler_address, chosen, options(project)) as desk:
+        reports = {one.id: one.answer for one in desk.reports([[bad, *good]])}
+    assert isinstance(reports.pop(bad.id), EngineError)
+    assert len(reports) == len(good) == 3
+    assert all(isinstance(one, JobResult) and one.status == "ok" for one in reports.values())
+
+
+@pytest.mark.parametrize(("most", "ahead"), [(10**9, 3), (1, 0)])
+def test_orders_under_way_are_limited_by_their_bytes(
+    project: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch, most: int, ahead: int
+) -> None:
+    """A scheduler holds every order in memory: two for each place, unless they are too large."""
+    monkeypatch.setattr(clusterdesk, "UNDER_WAY", most, raising=False)
+    chosen = many_cells(project, 3, seconds=0.3)
+    flying: list[int] = []
+
+    def supply() -> Iterator[list[Errand]]:
+        for errand in errands_of(chosen):
+            flying.append(len(desk._flying))
+            yield [errand]
+
+    with open_desk(cluster.scheduler_address, chosen, options(project)) as desk:
+        assert len(list(desk.reports(supply()))) == len(chosen)
+        assert desk._under_way == 0
+    assert max(flying) == ahead
 
 
 def _below(pid: int) -> set[int]:
@@ -186,3 +242,32 @@ def test_tls_files_that_are_missing_are_told(tmp_path: Path) -> None:
 def test_batches_leave_every_place_something_to_do(cells: int, places: int, size: int) -> None:
     """Few cells are spread, many are sent together, and never too many for one host to lose."""
     assert batch_size(cells, places) == size
+
+
+def test_batches_follow_the_places_that_there_are(project: Path) -> None:
+    """One of a hundred SLURM jobs was up at first: that must not decide the rest of the run."""
+    first, *_ = errands_of(many_cells(project, 1))
+    ready = [replace(first, id=str(number)) for number in range(6)]
+    sizes = iter([3, 2, 1, 1])
+    assert [len(one) for one in batches(ready, lambda: next(sizes))] == [3, 2, 1]
+
+
+def test_a_trial_cluster_needs_no_certificates(tmp_path: Path) -> None:
+    """A project whose cluster.toml protects a network: local:1 has none."""
+    file = tmp_path / "cluster.toml"
+    file.write_text("[security]\nca = 'a.pem'\ncert = 'b.pem'\nkey = 'c.pem'\n")
+    with open_scheduler("local:1", read(file, tmp_path)) as scheduler:
+        client = scheduler.connect()
+        assert client.submit(sum, [1, 2]).result(timeout=30) == 3
+        client.close()
+
+
+def test_what_is_no_cluster_or_not_for_one_is_told_with_what_to_do() -> None:
+    """Every error says what to type next."""
+    for wrong in (
+        lambda: open_scheduler("k8s", ClusterSettings()),
+        lambda: elsewhere("local:2", None, jobs=2),
+    ):
+        with pytest.raises(UsageError) as caught:
+            wrong()
+        assert caught.value.fix

@@ -2,15 +2,17 @@
 
 Dask itself runs a task again when its worker dies. What is done here is the rest: a scheduler that
 went away (everything that has no answer is asked again on the next one), a host that cannot do
-what others can (asked elsewhere), jobs whose hosts keep dying (told so in the end).
+what others can (asked elsewhere), jobs whose hosts keep dying, and hosts that fall silent (told so
+in the end).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
@@ -26,25 +28,38 @@ from paritylab.runner import Executed
 from paritylab.worker import MalformedError
 
 ATTEMPTS = 3
-"""Hosts that are asked, where one after the other cannot."""
+"""Hosts that are asked, where one after the other cannot; the last is asked errand by errand."""
 DEATHS = 2
 """Times that Dask gives up a task whose workers die; it tries several each time."""
 AHEAD = 2
 """Batches that are on their way for each place."""
+UNDER_WAY = 1_000_000_000
+"""Bytes of orders that are on their way at most: the scheduler holds them all."""
 FETCH_SECONDS = 120.0
 _FETCHERS = 8
+_ALONE = "see how it ends on this machine (without --cluster), or what `paritylab join` printed"
+_HUNG = "see what hangs there; more time: `answer` of [patience] in cluster.toml"
 
 
 @dataclass(kw_only=True)
 class _Flight:
-    """A batch under way. ``avoid`` are hosts that could not; ``future`` is the one that counts."""
+    """A batch under way. ``avoid`` are hosts that could not; ``future`` is the one that counts.
+
+    ``among`` are the workers that may run it, where not all may; ``size`` is that of its message.
+    """
 
     errands: Sequence[Errand]
-    avoid: set[str] = field(default_factory=set)
+    avoid: frozenset[str] = frozenset()
+    among: set[str] = field(default_factory=set)
     future: Future | None = None
+    size: int = 0
     faults: int = 0
     deaths: int = 0  # of workers that it was alone on
     alone: bool = False
+
+    @property
+    def on_gpu(self) -> bool:
+        return any(one.on_gpu for one in self.errands)
 
 
 class DaskDesk:
@@ -59,6 +74,9 @@ class DaskDesk:
         self.images: dict[str, str] = {}
         self.hosts: dict[str, int] = {}
         self._flying: dict[int, _Flight] = {}
+        self._under_way = 0  # bytes
+        self._heard = time.monotonic()
+        self._deaf = False  # what was out was given up, and nobody has answered since
         self._again: list[_Flight] = []
         self._suspects: list[_Flight] = []
         self._landed: SimpleQueue[tuple[_Flight, Future, Any]] = SimpleQueue()
@@ -72,8 +90,15 @@ class DaskDesk:
 
     @property
     def places(self) -> int:
-        """See Desk; waits for a first worker. Raises EngineError when none comes."""
-        return self._link.places
+        """See Desk; waits for a first worker, and finds the scheduler again where it went away.
+
+        Raises EngineError when none comes.
+        """
+        begun = time.monotonic()
+        while not (found := self._link.await_places()):
+            self._renew()
+        self._heard += time.monotonic() - begun  # nobody was silent in the meantime
+        return found
 
     def reports(self, batches: Iterable[Sequence[Errand]]) -> Iterator[Report]:
         """See Desk."""
@@ -95,8 +120,8 @@ class DaskDesk:
 
     def _fill(self, supply: Iterator[Sequence[Errand]]) -> None:
         """Send as many batches as there is room for; those that have no answer yet first."""
-        window = AHEAD * self._link.places
-        while len(self._flying) < window:
+        window = AHEAD * self.places
+        while len(self._flying) < window and self._under_way < UNDER_WAY:
             if self._again:
                 self._send(self._again.pop())
                 continue
@@ -109,15 +134,28 @@ class DaskDesk:
 
     def _send(self, flight: _Flight) -> None:
         message = b"".join(map(messages.pack_errand, flight.errands))
-        on_gpu = any(one.on_gpu for one in flight.errands)
-        future = self._link.submit(message, avoid=flight.avoid, on_gpu=on_gpu)
+        on_gpu, avoid = flight.on_gpu, flight.avoid
+        flight.among = self._link.workers(on_gpu=on_gpu, avoid=avoid) if avoid else set()
+        future = self._link.submit(message, among=flight.among, on_gpu=on_gpu)
         if future is None:
             self._again.append(flight)
             self._renew()
             return
-        flight.future = future
+        if not self._flying:
+            self._heard = time.monotonic()
+        flight.future, flight.size = future, len(message)
         self._flying[id(flight)] = flight
+        self._under_way += flight.size
         future.add_done_callback(lambda done: self._fetch(flight, done))
+
+    def _land(self, flights: Iterable[_Flight]) -> list[Future]:
+        """Take flights from those under way; return the futures that counted."""
+        landed = [self._flying.pop(id(flight)) for flight in flights]
+        futures = [flight.future for flight in landed if flight.future]
+        for flight in landed:
+            self._under_way -= flight.size
+            flight.future = None
+        return futures
 
     def _fetch(self, flight: _Flight, future: Future) -> None:
         """Called by Dask when a task has ended: get its answer without keeping Dask waiting."""
@@ -138,25 +176,44 @@ class DaskDesk:
         try:
             flight, future, outcome = self._landed.get(timeout=TICK_SECONDS)
         except Empty:
-            self._look_after()
+            yield from self._look_after()
             return
         if flight.future is not future or id(flight) not in self._flying:
             return  # the answer to a question that was asked again
-        del self._flying[id(flight)]
-        flight.future = None
+        self._land([flight])
+        self._heard, self._deaf = time.monotonic(), False
         if isinstance(outcome, bytes):
             yield from self._answered(flight, outcome)
         else:
             yield from self._failed(flight, future, outcome)
 
-    def _look_after(self) -> None:
+    def _look_after(self) -> Iterator[Report]:
         """Nothing has come for a moment: see that there is somebody to wait for."""
-        if not self._link.up:
-            self._renew()
-        for flight in [one for one in self._flying.values() if _status(one) == "lost"]:
-            del self._flying[id(flight)]
-            self._again.append(flight)
-        _ = self._link.places  # raises when the last worker has been gone for too long
+        on_gpu = any(flight.on_gpu for flight in self._flying.values())
+        self._link.require(on_gpu=on_gpu)
+        if not self._link.workers(on_gpu=on_gpu):
+            self._heard = time.monotonic()
+        there = self._link.workers()
+        lost = [
+            flight for flight in self._flying.values()
+            if _status(flight) == "lost" or (flight.among and not flight.among & there)
+        ]  # fmt: skip
+        self._link.cancel(self._land(lost))
+        self._again += lost
+        if self._flying and time.monotonic() - self._heard > self._link.patience.answer:
+            yield from self._unheard()
+
+    def _unheard(self) -> Iterator[Report]:
+        """Hosts that live but say nothing: what they have is given up, and the second time all."""
+        silent = f"no answer for {self._link.patience.answer:g} s"
+        why = f"{', '.join(self._link.busy()) or 'the cluster'}: {silent}"
+        if self._deaf:
+            raise EngineError("the cluster's hosts say nothing", why=why, fix=_HUNG)
+        flights = list(self._flying.values())
+        self._link.cancel(self._land(flights))
+        self._deaf = True
+        for flight in flights:
+            yield from _given_up(flight, why, fix=_HUNG)
 
     def _answered(self, flight: _Flight, data: bytes) -> Iterator[Report]:
         try:
@@ -166,8 +223,9 @@ class DaskDesk:
             return
         for errand, report in zip(flight.errands, reports, strict=True):
             host = host_of(report.host)
-            avoid = {*flight.avoid, host}
-            if report.elsewhere and self._link.hosts - avoid and flight.faults + 1 < ATTEMPTS:
+            avoid = flight.avoid | {host}
+            others = self._link.workers(on_gpu=errand.on_gpu, avoid=avoid)
+            if report.elsewhere and others and flight.faults + 1 < ATTEMPTS:
                 again = _Flight(errands=[errand], avoid=avoid, faults=flight.faults + 1)
                 self._again.append(again)
                 continue
@@ -182,17 +240,19 @@ class DaskDesk:
             self.images[place] = ", ".join(sorted(known - {""}))
 
     def _failed(self, flight: _Flight, future: Future, fault: object) -> Iterator[Report]:
-        if future.status in ("cancelled", "lost"):  # nobody cancels but a scheduler that went
-            self._again.append(flight)
-            if not self._link.up:
-                self._renew()
+        if future.status in ("cancelled", "lost") or not self._link.up:
+            self._again.append(flight)  # nobody cancels but a scheduler that went
         elif isinstance(fault, UnknownRunError):
-            self._link.register()  # a scheduler that was never told of us
+            with suppress(OSError, RuntimeError, ValueError):  # the connection has gone
+                self._link.register()  # a scheduler that was never told of us
             yield from self._refused(flight, "a host was never told of the run")
         elif isinstance(fault, KilledWorker):
             yield from self._killed(flight)
-        elif isinstance(fault, TimeoutError | OSError | ClosingError):  # its host goes, or went
-            self._again.append(flight)
+        elif isinstance(fault, TimeoutError):
+            why = f"its answer could not be fetched within {FETCH_SECONDS:g} s"
+            yield from self._refused(flight, why)
+        elif isinstance(fault, OSError | ClosingError):
+            yield from self._refused(flight, f"its host went away ({fault})")
         else:
             yield from self._refused(flight, str(fault))
 
@@ -212,34 +272,34 @@ class DaskDesk:
         yield from _given_up(flight, "the workers of the cluster that ran it died, each of them")
 
     def _refused(self, flight: _Flight, why: str) -> Iterator[Report]:
+        """Count an attempt in vain; in the last, whatever spoils a batch spoils no other errand."""
         flight.faults += 1
-        if flight.faults < ATTEMPTS:
+        if flight.faults >= ATTEMPTS:
+            yield from _given_up(flight, why)
+        elif flight.faults == ATTEMPTS - 1:
+            self._again += [replace(flight, errands=[one]) for one in flight.errands]
+        else:
             self._again.append(flight)
-            return
-        yield from _given_up(flight, why)
 
     def _renew(self) -> None:
         """Find the scheduler again; what has no answer is asked again."""
-        self._again += self._flying.values()
-        self._flying.clear()
-        for flight in self._again:
-            flight.future = None
+        flights = list(self._flying.values())
+        self._land(flights)
+        self._again += flights
         self._link.renew()
 
     def _drop(self) -> None:
-        futures = [one.future for one in self._flying.values() if one.future]
-        self._flying.clear()
         self._again.clear()
         self._suspects.clear()
-        self._link.cancel(futures)
+        self._link.cancel(self._land(list(self._flying.values())))
 
 
 def _status(flight: _Flight) -> str:
     return str(flight.future.status) if flight.future else ""
 
 
-def _given_up(flight: _Flight, why: str) -> Iterator[Report]:
-    fault = EngineError("no host of the cluster could run it", why=why)
+def _given_up(flight: _Flight, why: str, fix: str = _ALONE) -> Iterator[Report]:
+    fault = EngineError("no host of the cluster could run it", why=why, fix=fix)
     for errand in flight.errands:
         executed = Executed(answer=fault, versions={})
         yield Report(id=errand.id, executed=executed, host="", seconds=0.0)

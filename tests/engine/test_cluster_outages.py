@@ -1,0 +1,223 @@
+"""Clusters in trouble: GPUs that go, schedulers that are away or say nothing, hosts that hang."""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "unit"))
+
+from clusters import (
+    free_port,
+    host,
+    kill,
+    locally,
+    many_cells,
+    options,
+    scheduler,
+    told,
+    trouble,
+    within,
+)
+
+from paritylab import errands
+from paritylab.cluster import cells as clustercells
+from paritylab.cluster import link, schedulers
+from paritylab.cluster.cells import open_desk, run_cells
+from paritylab.errands import Errand
+from paritylab.errors import NoGpuError
+from paritylab.model import Cell, CellResult
+from paritylab.runner import Settings
+
+GPU = ("--resources", "GPU=1")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the fixture project, NumPy alone, and patience for tests."""
+    shutil.copytree(Path(__file__).parents[1] / "fixtures/valid", tmp_path / "project")
+    return tmp_path / "project"
+
+
+def patience(project: Path, **seconds: float) -> None:
+    """Write cluster.toml."""
+    lines = [f"{name} = {value}" for name, value in seconds.items()]
+    (project / "cluster.toml").write_text("\n".join(["[patience]", *lines, ""]))
+
+
+def on_gpu(chosen: Sequence[Cell]) -> list[list[Errand]]:
+    """A batch for each cell, for a GPU; a host without the driver answers that it has none."""
+    made = [clustercells._errand(cell, Settings()) for cell in chosen]
+    return [[replace(one, on_gpu=True)] for one in made]
+
+
+@contextmanager
+def after(seconds: float, what: Callable[[], object]) -> Iterator[None]:
+    """Do it so many seconds from now, whatever else happens meanwhile."""
+    timer = threading.Timer(seconds, what)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+
+
+def test_a_gpu_host_that_is_away_for_a_moment_is_waited_for(project: Path) -> None:
+    """It died, `join` brings it back; batches for it are no reason to end the whole run."""
+    chosen, port = many_cells(project, 2), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        stack.enter_context(scheduler(port))
+        stack.enter_context(host(address))
+        first = stack.enter_context(host(address, *GPU))
+        desk = stack.enter_context(open_desk(address, chosen, options(project)))
+        kill(first)
+        with after(1.5, lambda: stack.enter_context(host(address, *GPU))):
+            reports = list(desk.reports(on_gpu(chosen)))
+    assert sorted(one.id for one in reports) == sorted(cell.id for cell in chosen)
+    assert {one.answer.what for one in reports if isinstance(one.answer, NoGpuError)}
+
+
+def test_a_gpu_host_that_never_comes_back_is_told(project: Path) -> None:
+    """Its batches were sent before it went; Dask would keep them for ever."""
+    patience(project, workers=1.5)
+    chosen, port = many_cells(project, 1), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        stack.enter_context(scheduler(port))
+        stack.enter_context(host(address))
+        only = stack.enter_context(host(address, *GPU))
+        desk = stack.enter_context(open_desk(address, chosen, options(project)))
+        os.killpg(only.pid, signal.SIGSTOP)
+
+        def supply() -> Iterator[list[Errand]]:
+            yield from on_gpu(chosen)
+            kill(only)
+
+        (fault,) = within(10, lambda: [trouble(lambda: list(desk.reports(supply())))])
+    assert isinstance(fault, NoGpuError)
+    assert f"paritylab join {address} (on a host with a GPU" in str(fault)
+
+
+def test_hosts_without_a_gpu_are_not_asked_for_what_a_gpu_host_cannot(project: Path) -> None:
+    """Dask breaks over a task for resources that its workers lack; the first answer counts."""
+    chosen, port = many_cells(project, 1), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with (
+        scheduler(port),
+        host(address, "--host", "127.0.0.1"),
+        host(address, "--host", "127.0.0.2", *GPU),
+        open_desk(address, chosen, options(project)) as desk,
+    ):
+        reports = within(20, lambda: list(desk.reports(on_gpu(chosen))))
+    assert {link.host_of(one.host) for one in reports} == {"127.0.0.2"}
+
+
+def test_a_scheduler_may_be_away_for_longer_than_dasks_client_looks_for_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has given up and closed itself while this machine did something else."""
+    monkeypatch.setattr(errands, "BATCH", 2)
+    monkeypatch.setattr(schedulers, "CONNECT_SECONDS", 1.0)
+    chosen, port = many_cells(project, 6, seconds=0.1), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    seen: list[str] = []
+    with ExitStack() as stack:
+        first = stack.enter_context(scheduler(port))
+        stack.enter_context(host(address))
+
+        def done(result: CellResult) -> None:
+            seen.append(result.cell)
+            if len(seen) == 3:
+                kill(first)
+                time.sleep(2.5)
+                stack.enter_context(scheduler(port))
+
+        with open_desk(address, chosen, options(project)) as desk:
+            found = run_cells(chosen, desk, Settings(), done=done)
+    assert Counter(seen) == Counter(cell.id for cell in chosen)
+    assert told(found) == told(locally(chosen))
+
+
+def test_a_scheduler_may_be_away_while_the_first_worker_is_waited_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for SLURM's queue must not outlive the connection that it asks."""
+    monkeypatch.setattr(schedulers, "CONNECT_SECONDS", 1.0)
+    chosen, port = many_cells(project, 1), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        first = stack.enter_context(scheduler(port))
+        desk = stack.enter_context(open_desk(address, chosen, options(project)))
+        kill(first)
+
+        def back() -> None:
+            stack.enter_context(scheduler(port))
+            stack.enter_context(host(address))
+
+        with after(2.5, back):
+            found = run_cells(chosen, desk, Settings())
+    assert all(one.verdict.green for one in found)
+
+
+def test_a_scheduler_that_says_nothing_is_given_up(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, it keeps its connections; whoever waits for its answers waits for ever."""
+    monkeypatch.setattr(schedulers, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.5, raising=False)
+    patience(project, scheduler=2.0)
+    chosen, port = many_cells(project, 1, seconds=30), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        only = stack.enter_context(scheduler(port))
+        stack.enter_context(host(address))
+        desk = stack.enter_context(open_desk(address, chosen, options(project)))
+        assert desk.places == 1
+        stack.callback(os.killpg, only.pid, signal.SIGCONT)
+        os.killpg(only.pid, signal.SIGSTOP)
+        fault = within(15, lambda: [trouble(lambda: run_cells(chosen, desk, Settings()))])
+    assert "scheduler does not answer" in str(fault[0])
+
+
+def test_a_host_that_says_nothing_does_not_keep_the_others(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be told of the run; those that can are enough."""
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 1.0, raising=False)
+    chosen, port = many_cells(project, 3), free_port()
+    address, few = f"tcp://127.0.0.1:{port}", {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "4s"}
+    with ExitStack() as stack:
+        stack.enter_context(scheduler(port, variables=few))
+        stack.enter_context(host(address, "--host", "127.0.0.1"))
+        stopped = stack.enter_context(host(address, "--host", "127.0.0.2"))
+        stack.callback(os.killpg, stopped.pid, signal.SIGCONT)
+        os.killpg(stopped.pid, signal.SIGSTOP)
+        with open_desk(address, chosen, options(project)) as desk:
+            found = run_cells(chosen, desk, Settings())
+            assert desk.hosts == {"127.0.0.1": len(chosen)}
+    assert told(found) == told(locally(chosen))
+
+
+def test_hosts_that_live_but_never_answer_are_told(project: Path) -> None:
+    """A mount that hangs stops a job's thread, not its worker's heartbeat."""
+    patience(project, answer=3.0)
+    chosen, port = many_cells(project, 1, seconds=40), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with (
+        scheduler(port),
+        host(address),
+        open_desk(address, chosen, options(project)) as desk,
+    ):
+        fault = within(25, lambda: [trouble(lambda: run_cells(chosen, desk, Settings()))])
+    assert "127.0.0.1: no answer for 3 s" in str(fault[0])
+    assert "`answer` of [patience]" in str(fault[0])
