@@ -9,10 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from paritylab import nvidia
-from paritylab.errors import LabError
+from paritylab.errors import EngineError, LabError, UsageError
 
 PAUSE_SECONDS = 1.0
 STOP_SECONDS = 30.0
+# To start takes one or two, five where much else runs; where no scheduler is, a worker waits.
+SOON_SECONDS = 20.0
+ATTEMPTS = 5
+COMMAND_LINE = 2  # with which Dask's programs end for an option that they do not know
 
 
 def command(address: str, *, threads: int | None, more: Sequence[str] = ()) -> list[str]:
@@ -33,16 +37,33 @@ def command(address: str, *, threads: int | None, more: Sequence[str] = ()) -> l
 def join(words: Sequence[str], tell: Callable[[str], None]) -> None:
     """Run a worker's command again whenever it ends, until Ctrl-C; ``tell`` is told each end.
 
-    Dask's workers end when their scheduler does: the next one finds its successor.
+    Dask's workers end when their scheduler does: the next one finds its successor. One that fails
+    as soon as it starts, ATTEMPTS times in a row, will never do better: raises UsageError where it
+    does not understand its command line, else EngineError.
     """
+    in_vain = 0
     while True:
+        begun = time.monotonic()
         process = subprocess.Popen(words)
         try:
             code = process.wait()
         finally:
             _stop(process)
+        soon = time.monotonic() - begun < SOON_SECONDS
+        in_vain = in_vain + 1 if soon and code > 0 else 0  # below: a signal, no fault of its start
+        if in_vain == ATTEMPTS:
+            raise _given_up(code)
         tell(f"the worker ended ({code}); starting it again")
         time.sleep(PAUSE_SECONDS)
+
+
+def _given_up(code: int) -> LabError:
+    kind = UsageError if code == COMMAND_LINE else EngineError
+    return kind(
+        f"the worker fails as soon as it starts, {ATTEMPTS} times in a row",
+        why=f"its exit code is {code}; its own words are above",
+        fix="dask worker --help tells what may follow `--`",
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
