@@ -16,6 +16,7 @@ from rich.progress import Progress
 from paritylab import cache, imagefile
 from paritylab.commands import Command, run
 from paritylab.errors import ImageError, InterpreterError, UsageError, nearest
+from paritylab.imagefacts import KIND
 from paritylab.imagefile import ImageConfig
 from paritylab.imagetransfer import present
 from paritylab.interpreters import find, install_command
@@ -144,7 +145,7 @@ def _made(environment: Environment, tar: Path) -> Base:
     config = ImageConfig(
         layers=[json.loads(_facts(tar).read_text())["layer"]],
         history=[f"docker/bootstrap.sh python{environment.python}"],
-        runtime={**RUNTIME, "Labels": {"paritylab.kind": "base"}},
+        runtime={**RUNTIME, "Labels": {KIND: "base"}},
     )
     title = f"paritylab/base:python{environment.python}-{config.layers[0][7:19]}"
     return Base(reference=config.image_id, title=title, tar=tar, config=config)

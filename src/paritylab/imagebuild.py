@@ -25,11 +25,11 @@ from rich.progress import Progress
 from paritylab import imagefile
 from paritylab.engines.sandbox import orphaned, ours, remove, run_labels
 from paritylab.errors import DockerError
+from paritylab.imagefacts import KIND
 from paritylab.imagefile import ImageConfig
 
 PATIENCE = 3600
 """Seconds that one call may take; unpacking, committing and loading gigabytes is slow."""
-KIND = "paritylab.kind"
 BUILD = "paritylab.build"
 FOUNDATION = "foundation"
 """The kind of an image that others of ours are built on."""

@@ -13,8 +13,8 @@ from paritylab import cudaprobe
 from paritylab.cudacheck import ORDERS, Load, Scan, libraries, parse_load, parse_scan
 from paritylab.engines.sandbox import remove, run_labels
 from paritylab.errors import ImageError
+from paritylab.imagefacts import PYTHON
 
-PYTHON = "/opt/venv/bin/python"
 LAST_WORDS = 2000
 
 

@@ -13,7 +13,8 @@ from rich.progress import Progress
 from paritylab import atomic, bases, cache, imagebuild, imageparts, locking, locks, wheelhouse
 from paritylab.bases import Base
 from paritylab.errors import ImageError
-from paritylab.imagebuild import FOUNDATION, KIND, Recipe
+from paritylab.imagebuild import FOUNDATION, Recipe
+from paritylab.imagefacts import KIND
 from paritylab.imageparts import Part, parts
 from paritylab.imagetransfer import present
 from paritylab.model import Environment, Stack

@@ -17,9 +17,9 @@ from paritylab import worker
 from paritylab.engines.dockerclient import explained
 from paritylab.engines.sandbox import remove, run_labels
 from paritylab.errors import EngineError
+from paritylab.imagefacts import PYTHON
 from paritylab.model import Cell, Value, Values
 
-PYTHON = "/opt/venv/bin/python"
 _JOB = "/job"
 _SCRIPT = """\
 import importlib, json, pathlib, sys

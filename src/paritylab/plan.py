@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paritylab import catalog, checkout, durations, gpus, matrix, shards
+from paritylab.bases import MODES
 from paritylab.engines.base import Engine
 from paritylab.engines.docker import DockerEngine
 from paritylab.engines.here import HereEngine, local_environment
@@ -22,7 +23,6 @@ from paritylab.runner import Settings
 from paritylab.shards import Shard
 
 ENGINES = ("venv", "docker", "here")
-BASES = ("auto", "pull", "bootstrap")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Options:
         """Raise UsageError for an engine, base mode or profile that does not exist."""
         for kind, name, valid in (
             ("engine", self.engine, ENGINES),
-            ("base", self.base, BASES),
+            ("base", self.base, MODES),
             ("profile", self.settings.profile, PROFILES),
         ):
             if name not in valid:

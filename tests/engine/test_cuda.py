@@ -22,6 +22,7 @@ from paritylab.engines import gpuprobe, sandbox
 from paritylab.engines.docker import DockerEngine
 from paritylab.engines.gpuprobe import gpus_in, pieces
 from paritylab.errors import LabError, NoGpuError
+from paritylab.imagefacts import PYTHON
 from paritylab.imageprobe import look_into
 from paritylab.matrix import Selection
 from paritylab.model import Environment
@@ -31,7 +32,6 @@ from paritylab.runner import Settings, run_all, worker_keys
 pytestmark = pytest.mark.docker
 PROJECT = Path(__file__).parents[2]
 QUIET = Progress(disable=True)
-PYTHON = "/opt/venv/bin/python"
 # What the parent of all jobs does, and what then starts CUDA on purpose.
 STARTED = "/tmp/cuda-was-started"
 PARENT = """

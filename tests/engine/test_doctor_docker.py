@@ -3,8 +3,9 @@
 import pytest
 
 from paritylab.doctor import Scope, engines, leftovers
-from paritylab.engines.sandbox import KIND, remove, run_labels
+from paritylab.engines.sandbox import remove, run_labels
 from paritylab.errors import DockerError
+from paritylab.imagefacts import KIND
 
 pytestmark = pytest.mark.docker
 

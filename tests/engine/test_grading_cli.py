@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from docker import from_env
 
-from paritylab.engines.sandbox import KIND
+from paritylab.imagefacts import KIND
 from paritylab.journal import Journal
 
 pytestmark = [pytest.mark.docker, pytest.mark.frameworks]

@@ -31,6 +31,7 @@ from paritylab import (
 )
 from paritylab.bench import builds
 from paritylab.errors import DiskFullError, ImageError
+from paritylab.imagefacts import KIND
 from paritylab.imagefile import ImageConfig
 from paritylab.model import Environment
 
@@ -436,7 +437,7 @@ def test_what_a_killed_build_committed_is_removed(client, environment) -> None:
     base = bases.identify(environment, "cpu", mode="bootstrap", progress=QUIET)
     tag = images.tag(environment, "cpu", base)
     below = bases.provide(client, base, environment, mode="bootstrap")
-    labels = {imagebuild.KIND: "build", imagebuild.BUILD: tag}
+    labels = {KIND: "build", imagebuild.BUILD: tag}
     container = client.containers.create(below, ["true"], labels=labels)
     committed = container.commit().id
     container.remove()
@@ -449,7 +450,7 @@ def test_what_a_killed_build_left_is_removed(client, environment) -> None:
     """kill -9 leaves a container and a volume; prune and the next build remove them."""
     base = bases.identify(environment, "cpu", mode="bootstrap", progress=QUIET)
     tag = images.tag(environment, "cpu", base)
-    labels = {imagebuild.KIND: "build", imagebuild.BUILD: tag}
+    labels = {KIND: "build", imagebuild.BUILD: tag}
     volume = client.volumes.create(labels=labels)
     with cache.locked(images._build_lock(tag)):
         images.prune(client, (), environment=NAME)

@@ -16,7 +16,7 @@ from paritylab import catalog
 from paritylab.cli import app as cli_app
 from paritylab.engines.docker import DockerEngine
 from paritylab.errors import EXIT_ENGINE, DockerError
-from paritylab.model import WorkerKey
+from paritylab.model import Environment, WorkerKey
 
 HEALTHY = {
     "_ping": "OK",
@@ -65,19 +65,44 @@ def failing(
         server.shutdown()
 
 
+def key(device: str, profile: str = "native") -> WorkerKey:
+    """A worker of the real environment tf2 that preloads nothing."""
+    loaded = catalog.load(PROJECT, labs=("multiply",), environments=("tf2",))
+    return WorkerKey(
+        environment=loaded.environments["tf2"], device=device, profile=profile, preload=(),
+        variables={},
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("asked", ["prepare", "start", "gpus"])
 def test_an_engine_that_fails_after_its_ping_is_told(failing: str, asked: str) -> None:
     """A run ends with the engine's words and exit code 3, not with a library's exception."""
-    loaded = catalog.load(PROJECT, labs=("multiply",), environments=("tf2",))
-    key = WorkerKey(
-        environment=loaded.environments["tf2"], device="cpu", profile="native", preload=(),
-        variables={},
-    )  # fmt: skip
-    given = {"prepare": [key], "start": key, "gpus": key.environment}
+    one = key("cpu")
+    given = {"prepare": [one], "start": one, "gpus": one.environment}
     with DockerEngine("pull", Progress(disable=True)) as engine, pytest.raises(DockerError) as told:
         getattr(engine, asked)(given[asked])
     assert "making the" in told.value.what
     told.match(f"(?s){failing}")
+
+
+@pytest.mark.parametrize("failing", [True], indirect=True)
+def test_what_is_prepared_is_each_stack_once(failing: str) -> None:
+    """Two kinds of worker share an image; a device without a stack is told of, and makes none."""
+    made = []
+    keys = [key(device, what) for device in ("cpu", "tpu") for what in ("native", "portable")]
+
+    def image(_: object, environment: Environment, device: str) -> str:
+        made.append(f"{environment.name}-{device}")
+        return "sha256:1"
+
+    with DockerEngine("pull", Progress(disable=True), image=image) as engine:
+        engine.prepare(keys)
+        told = [engine.unavailable(one) for one in keys]
+    assert made == ["tf2-cpu"]
+    assert told[0] is told[1] is None
+    assert (told[2].reason, told[2].fix) == (
+        "tf2 has no stack for tpu", "choose another device: cpu, cuda",
+    )  # fmt: skip
 
 
 def test_a_librarys_fault_is_told_in_its_own_words(

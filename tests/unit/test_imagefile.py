@@ -2,6 +2,10 @@ import io
 import tarfile
 from pathlib import Path
 
+import pytest
+from conftest import PROJECT
+
+from paritylab.imagefacts import KIND, VENV
 from paritylab.imagefile import BLOCK, ImageConfig, tar_stream
 
 
@@ -32,3 +36,10 @@ def test_a_stream_is_a_tar_of_any_size(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(b"".join(blocks))) as archive:
         found = [(member.name, archive.extractfile(member).read()) for member in archive]
     assert found == [*members[:2], ("big", big.read_bytes())]
+
+
+@pytest.mark.parametrize("fact", [KIND, VENV])
+def test_what_our_images_are_known_by_is_written_once(fact: str) -> None:
+    """Whoever moves it changes one line: a second copy would go on looking at the old place."""
+    files = (PROJECT / "src/paritylab").rglob("*.py")
+    assert [file.name for file in files if fact in file.read_text("utf-8")] == ["imagefacts.py"]

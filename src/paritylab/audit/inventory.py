@@ -16,9 +16,8 @@ from paritylab.commands import Command, run
 from paritylab.engines.dockerclient import explained
 from paritylab.engines.sandbox import Container
 from paritylab.errors import EngineError
+from paritylab.imagefacts import PYTHON, VENV
 
-PLACE = "/opt/venv"
-"""Where images have their virtual environment."""
 SCRIPT = Path(inside.__file__).read_text(encoding="utf-8")
 
 
@@ -57,7 +56,7 @@ def of_image(client: DockerClient, image: str) -> Inventory:
     container = Container(client, image, None)  # files are hashed, nothing is imported: no GPU
     try:
         with explained("an examination of the image's files"):
-            command = [f"{PLACE}/bin/python", "-I", "-S", "-B", "-c", SCRIPT, PLACE, "system"]
+            command = [PYTHON, "-I", "-S", "-B", "-c", SCRIPT, VENV, "system"]
             made = api.exec_create(container.id, command, user="0")
             said, errors = api.exec_start(made["Id"], demux=True)
             status = api.exec_inspect(made["Id"])["ExitCode"]

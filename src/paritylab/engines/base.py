@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,3 +74,20 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop everything this engine started."""
+
+
+def no_stack(key: WorkerKey) -> Unavailable | None:
+    """Return why there is nothing to run a key in: its environment has no stack for its device."""
+    stacks = key.environment.stacks
+    if key.device in stacks:
+        return None
+    return Unavailable(
+        reason=f"{key.environment.name} has no stack for {key.device}",
+        fix=f"choose another device: {', '.join(sorted(stacks))}",
+    )
+
+
+def one_per_stack(engine: Engine, keys: Iterable[WorkerKey]) -> list[WorkerKey]:
+    """Return a key for every stack that the engine can serve, of those that the keys need."""
+    stacks = {(k.environment.name, k.device): k for k in keys if not engine.unavailable(k)}
+    return list(stacks.values())

@@ -13,7 +13,7 @@ from docker.errors import APIError
 from rich.progress import Progress
 
 from paritylab import bases, images, nvidia
-from paritylab.engines.base import Channel, Endpoint, Unavailable
+from paritylab.engines.base import Channel, Endpoint, Unavailable, no_stack, one_per_stack
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.gpuprobe import gpus_in, pieces
 from paritylab.engines.multiplex import MultiplexedChannel, raw_socket
@@ -21,10 +21,10 @@ from paritylab.engines.sandbox import GONE, HOME, Confines, Container, sweep
 from paritylab.engines.streams import BOOT, START_SECONDS, await_ready, start_message
 from paritylab.errors import EngineError, HungUpError, WorkerError
 from paritylab.gpus import Sighting
+from paritylab.imagefacts import PYTHON, VENV
 from paritylab.model import Environment, Gpu, WorkerKey
 from paritylab.progress import Display
 
-PYTHON = "/opt/venv/bin/python"
 _SEND_SECONDS = 30.0
 # Joins an exec's stdin and stdout to a worker's socket. It waits to be spoken to (see
 # multiplex.raw_socket); either direction's end ends both.
@@ -127,13 +127,7 @@ class DockerEngine:
 
     def unavailable(self, key: WorkerKey) -> Unavailable | None:
         """See Engine."""
-        stacks = key.environment.stacks
-        if key.device not in stacks:
-            return Unavailable(
-                reason=f"{key.environment.name} has no stack for {key.device}",
-                fix=f"choose another device: {', '.join(sorted(stacks))}",
-            )
-        return None
+        return no_stack(key)
 
     def gpus(self, environment: Environment) -> Sighting:
         """See Engine: asked in a container of the base image, before anything large is fetched."""
@@ -150,9 +144,8 @@ class DockerEngine:
     def prepare(self, keys: list[WorkerKey]) -> None:
         """See Engine: builds the images that are missing, removes what dead runs have left."""
         sweep(self._client())
-        stacks = {(k.environment.name, k.device): k for k in keys if not self.unavailable(k)}
         with self._progress:
-            for key in stacks.values():
+            for key in one_per_stack(self, keys):
                 self._image_of(key)
 
     def command(self, key: WorkerKey) -> list[str]:  # noqa: ARG002 - one for all keys
@@ -284,6 +277,6 @@ class DockerEngine:
 
 def _foreign(key: WorkerKey) -> tuple[str, ...]:
     """The folders of the frameworks that a worker does not preload."""
-    packages = f"/opt/venv/lib/python{key.environment.python}/site-packages"
+    packages = f"{VENV}/lib/python{key.environment.python}/site-packages"
     foreign = [core for name, core in _CORE.items() if name not in key.preload]
     return tuple(f"{packages}/{folder}" for core in foreign for folder in core)

@@ -19,10 +19,10 @@ from docker.types import DeviceRequest, LogConfig
 
 from paritylab.engines.dockerclient import explained
 from paritylab.engines.multiplex import raw_socket
+from paritylab.imagefacts import KIND
 from paritylab.stacks import Gpu
 
 HOME = "/run/lab"
-KIND = "paritylab.kind"
 _OWNER, _PID, _STARTED, _BOOT, _RUN = (
     f"paritylab.{name}" for name in ("owner", "pid", "started", "boot", "run")
 )

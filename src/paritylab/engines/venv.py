@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from rich.progress import Progress
 
 from paritylab import venvs
-from paritylab.engines.base import Unavailable
+from paritylab.engines.base import Unavailable, no_stack, one_per_stack
 from paritylab.engines.local import LocalEngine
 from paritylab.model import WorkerKey
 from paritylab.progress import Display
@@ -31,19 +31,12 @@ class VenvEngine(LocalEngine):
 
     def unavailable(self, key: WorkerKey) -> Unavailable | None:
         """See Engine."""
-        stacks = key.environment.stacks
-        if key.device not in stacks:
-            return Unavailable(
-                reason=f"{key.environment.name} has no stack for {key.device}",
-                fix=f"choose another device: {', '.join(sorted(stacks))}",
-            )
-        return venvs.missing(key.environment)
+        return no_stack(key) or venvs.missing(key.environment)
 
     def prepare(self, keys: list[WorkerKey]) -> None:
         """See Engine."""
-        stacks = {(k.environment.name, k.device): k for k in keys if not self.unavailable(k)}
         with self._progress:
-            for key in stacks.values():
+            for key in one_per_stack(self, keys):
                 venvs.ensure(key.environment, key.device, self._progress)
 
     def command(self, key: WorkerKey) -> list[str]:
