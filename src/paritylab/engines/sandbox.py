@@ -93,7 +93,7 @@ class Container:
                 return False
 
     def remove(self) -> None:
-        """Kill the container with everything in it and wait until it is gone."""
+        """Kill the container with everything in it; see ``remove`` below."""
         with suppress(OSError):
             self._lifetime.close()
         self._remove()
@@ -104,7 +104,10 @@ class Container:
 
 
 def remove(client: Any, container: str) -> None:
-    """Remove a container by force and wait until it is gone; none there is fine."""
+    """Remove a container by force and wait until it is gone; none there is fine.
+
+    After 20 seconds it returns all the same: the engine has been told, and goes on by itself.
+    """
     deadline = time.monotonic() + _GONE_SECONDS
     while time.monotonic() < deadline:
         try:
