@@ -12,17 +12,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import dask
 import pytest
+from distributed import Client
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from clusters import (
+    JOINED,
     free_port,
     host,
     kill,
     locally,
     many_cells,
     options,
+    program,
     scheduler,
     told,
     trouble,
@@ -221,3 +225,18 @@ def test_hosts_that_live_but_never_answer_are_told(project: Path) -> None:
         fault = within(25, lambda: [trouble(lambda: run_cells(chosen, desk, Settings()))])
     assert "127.0.0.1: no answer for 3 s" in str(fault[0])
     assert "`answer` of [patience]" in str(fault[0])
+
+
+def test_a_host_that_joins_has_the_patience_that_it_was_given() -> None:
+    """cluster.toml is the desk's; a host's own connections wait for as long as `join` was told."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    words = ("paritylab", "join", address, "--threads", "1", "--patience", "17")
+    with (
+        scheduler(port),
+        program(*words, until=JOINED),
+        Client(address, set_as_default=False) as client,
+    ):
+        assert list(client.run(dask.config.get, "distributed.comm.timeouts.tcp").values()) == [
+            "17s"
+        ]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from paritylab.cli.app import app, err, out
 from paritylab.cli.elsewhere import module
-from paritylab.cluster.join import command
+from paritylab.cluster.join import command, variables
 from paritylab.cluster.join import join as keep_joined
 from paritylab.hardware import cpu_model
 from paritylab.plan import Options, cells_of
@@ -23,6 +23,10 @@ def join(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Cells at a time; default: cores.")
     ] = None,
+    patience: Annotated[
+        float | None,
+        typer.Option(min=11, help="Seconds until a silent connection is given up; default: 30."),
+    ] = None,
 ) -> None:
     """Run cells for others: a Dask worker, started again whenever it ends, until Ctrl-C.
 
@@ -33,7 +37,7 @@ def join(
     """
     module("link")  # without Dask no worker would ever start
     words = command(scheduler, threads=threads, more=[w for w in context.args if w != "--"])
-    keep_joined(words, lambda text: err.print(text, style="yellow"))
+    keep_joined(words, lambda text: err.print(text, style="yellow"), variables(patience))
 
 
 @app.command(name="bench-cluster")

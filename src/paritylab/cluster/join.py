@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from paritylab import nvidia
 from paritylab.errors import EngineError, LabError, UsageError
@@ -34,8 +34,20 @@ def command(address: str, *, threads: int | None, more: Sequence[str] = ()) -> l
     return [*words, *more]
 
 
-def join(words: Sequence[str], tell: Callable[[str], None]) -> None:
+def variables(patience: float | None) -> dict[str, str]:
+    """What a worker's environment adds: seconds until a silent connection is given up.
+
+    Dask reads it there; no option of its worker is for it. None leaves what Dask has (30 s).
+    """
+    return {} if patience is None else {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": f"{patience:g}s"}
+
+
+def join(
+    words: Sequence[str], tell: Callable[[str], None], more: Mapping[str, str] | None = None
+) -> None:
     """Run a worker's command again whenever it ends, until Ctrl-C; ``tell`` is told each end.
+
+    ``more`` are variables of its environment, see ``variables``.
 
     Dask's workers end when their scheduler does: the next one finds its successor. One that fails
     as soon as it starts, ATTEMPTS times in a row, will never do better: raises UsageError where it
@@ -44,7 +56,7 @@ def join(words: Sequence[str], tell: Callable[[str], None]) -> None:
     in_vain = 0
     while True:
         begun = time.monotonic()
-        process = subprocess.Popen(words)
+        process = subprocess.Popen(words, env={**os.environ, **(more or {})})
         try:
             code = process.wait()
         finally:
