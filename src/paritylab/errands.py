@@ -15,6 +15,10 @@ from paritylab.wire import Job
 
 BATCH = 16
 """Errands that go together at most: what a host that dies costs, and what shares a warm worker."""
+AHEAD = 2
+"""Batches that are on their way for each place."""
+UNDER_WAY = 1_000_000_000
+"""Bytes of orders that are on their way at most: a cluster's scheduler holds them in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,7 @@ def batches(errands: Iterable[Errand], size: Callable[[], int]) -> Iterator[tupl
 
 def batch_size(errands: int, places: int) -> int:
     """How many errands go together: every place has something to do, twice over."""
-    return max(1, min(BATCH, math.ceil(errands / (2 * places))))
+    return max(1, min(BATCH, math.ceil(errands / (AHEAD * places))))
 
 
 class Desk(Protocol):

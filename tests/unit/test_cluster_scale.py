@@ -46,3 +46,11 @@ def test_no_run_beats_its_ideal_and_no_server_is_busier_than_always(hosts: int) 
     assert found.seconds >= found.ideal * 0.999
     for share in (found.desk, found.scheduler, found.places):
         assert 0 <= share <= 1.001
+
+
+def test_a_scheduler_holds_no_more_than_a_limit_of_orders() -> None:
+    """Orders of 1 MB for 16,000 places: 1 GB of them is under way, so 1,000 places have work."""
+    large = replace(CHEAP, order=1e6)
+    found = outlook(large, hosts=1000, threads=16, cells=32_000, batch=1)
+    assert found.seconds == pytest.approx(32.0, rel=0.05)
+    assert found.places == pytest.approx(1 / 16, rel=0.05)

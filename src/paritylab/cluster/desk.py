@@ -22,7 +22,7 @@ from paritylab.cluster import messages
 from paritylab.cluster.link import TICK_SECONDS, Link, host_of
 from paritylab.cluster.plugin import UnknownRunError
 from paritylab.cluster.site import ClosingError
-from paritylab.errands import Errand, Report
+from paritylab.errands import AHEAD, UNDER_WAY, Errand, Report
 from paritylab.errors import EngineError
 from paritylab.runner import Executed
 from paritylab.worker import MalformedError
@@ -31,10 +31,6 @@ ATTEMPTS = 3
 """Hosts that are asked, where one after the other cannot; the last is asked errand by errand."""
 DEATHS = 2
 """Times that Dask gives up a task whose workers die; it tries several each time."""
-AHEAD = 2
-"""Batches that are on their way for each place."""
-UNDER_WAY = 1_000_000_000
-"""Bytes of orders that are on their way at most: the scheduler holds them all."""
 FETCH_SECONDS = 120.0
 _FETCHERS = 8
 _ALONE = "see how it ends on this machine (without --cluster), or what `paritylab join` printed"
@@ -124,11 +120,10 @@ class DaskDesk:
         while len(self._flying) < window and self._under_way < UNDER_WAY:
             if self._again:
                 self._send(self._again.pop())
-                continue
-            errands = next(supply, None)
-            if errands is None:
+            elif (errands := next(supply, None)) is not None:
+                self._send(_Flight(errands=errands))
+            elif not self._again:  # the supply may have found the scheduler gone
                 break
-            self._send(_Flight(errands=errands))
         if not self._flying and self._suspects:
             self._send(self._suspects.pop())
 
@@ -224,13 +219,13 @@ class DaskDesk:
         for errand, report in zip(flight.errands, reports, strict=True):
             host = host_of(report.host)
             avoid = flight.avoid | {host}
-            others = self._link.workers(on_gpu=errand.on_gpu, avoid=avoid)
-            if report.elsewhere and others and flight.faults + 1 < ATTEMPTS:
+            more = report.elsewhere and flight.faults + 1 < ATTEMPTS
+            if more and self._link.workers(on_gpu=errand.on_gpu, avoid=avoid):
                 again = _Flight(errands=[errand], avoid=avoid, faults=flight.faults + 1)
                 self._again.append(again)
-                continue
-            self._note(errand, report, host)
-            yield report
+            else:
+                self._note(errand, report, host)
+                yield report
 
     def _note(self, errand: Errand, report: Report, host: str) -> None:
         self.hosts[host] = self.hosts.get(host, 0) + 1

@@ -126,7 +126,7 @@ class Link:
         """
         plugin = SitePlugin(asdict(self._manifest))
         try:
-            facts = {"plugin": dumps(plugin), "name": plugin.name, "idempotent": True}
+            facts = {"plugin": dumps(plugin), "name": plugin.name, "idempotent": plugin.idempotent}
             for answer in self._ask("register_worker_plugin", **facts).values():
                 if answer["status"] == "error":
                     raise clean_exception(answer["exception"], answer["traceback"])[1]
@@ -185,11 +185,13 @@ class Link:
         if not self.up or (self._there[False] and now - self._looked < LOOK_SECONDS):
             return
         try:
-            known: dict[str, Any] = self._ask("identity", n_workers=-1)["workers"]
+            known: dict[str, Any] = self._ask("identity")["workers"]
         except _GONE:
             self._silent = self._silent or now
             return
-        self._silent, self._looked = None, time.monotonic()
+        finally:
+            self._looked = time.monotonic()
+        self._silent = None
         threads = {address: one["nthreads"] for address, one in known.items()}
         gpus = {address for address, one in known.items() if one["resources"].get("GPU", 0) >= 1}
         self._there = {False: threads, True: {address: threads[address] for address in gpus}}

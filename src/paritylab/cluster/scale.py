@@ -11,6 +11,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, replace
 
+from paritylab.errands import AHEAD, UNDER_WAY
+
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
@@ -92,7 +94,8 @@ class _Run:
 
     def __init__(self, costs: Costs, *, places: int, batches: int, batch: int) -> None:
         self.batches = batches
-        self._free, self._window = places, 2 * places
+        self._free = places
+        self._window = max(1, min(AHEAD * places, int(UNDER_WAY / (batch * costs.order))))
         self._send, self._run = batch * costs.send, batch * costs.cell
         self._receive = batch * (costs.receive + costs.record)
         self._half = costs.task / 2
