@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import many_cells
+from clusters import locally, many_cells, options, told
 from distributed import Client, LocalCluster, Worker
 
-from paritylab.cluster import kits, messages
+from paritylab import errands
+from paritylab.cluster import cells, kits, messages
+from paritylab.cluster.cells import open_desk, run_cells
 from paritylab.cluster.manifest import Manifest
 from paritylab.cluster.plugin import SitePlugin, UnknownRunError, name_of, perform
 from paritylab.cluster.site import Site
@@ -183,3 +185,34 @@ def test_only_text_of_an_exception_travels(client: Client, facts: dict[str, Any]
     assert type(fault) is RuntimeError
     assert str(fault).startswith(("MalformedError: ", "error: "))
     assert (fault.__cause__, fault.__context__) == (None, None)
+
+
+FORGES = """
+import json, os, struct
+
+def run(inputs, workdir):
+    head = {"kind": "error", "type": "E", "traceback": "", "memory": False, "micros": 5}
+    text = json.dumps({**head, "message": chr(233) * 1_600_000}, ensure_ascii=False).encode()
+    frame = struct.pack(">4sHIQ", b"PLAB", 1, len(text), 0) + text
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                with os.fdopen(os.dup(int(name)), "wb") as file:
+                    file.write(frame)
+            except OSError:
+                pass
+    os._exit(1)
+"""
+
+
+def test_a_forged_answer_spoils_no_cell_of_its_batch(
+    project: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception of 3 MB is the verdict of one machine, and the rest of the batch is green."""
+    monkeypatch.setattr(cells, "batch_size", lambda *_: errands.BATCH)
+    chosen = many_cells(project, 4)
+    (project / "labs/double-02/pytorch.py").write_text(FORGES)
+    with open_desk(client.scheduler.address, chosen, options(project)) as desk:
+        found = run_cells(chosen, desk, Settings())
+    assert told(found) == told(locally(chosen))
+    assert [one.cell for one in found if not one.verdict.green] == ["double-02-pytorch@tiny-cpu"]
