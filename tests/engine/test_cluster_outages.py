@@ -173,6 +173,27 @@ def test_a_scheduler_may_be_away_while_the_first_worker_is_waited_for(
     assert all(one.verdict.green for one in found)
 
 
+def test_a_supply_that_finds_the_scheduler_gone_loses_no_batch(project: Path) -> None:
+    """It asks for places to cut its batches; what was out by then is asked again, not forgotten."""
+    chosen, port = many_cells(project, 1, seconds=0.5), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        first = stack.enter_context(scheduler(port))
+        stack.enter_context(host(address))
+        desk = stack.enter_context(open_desk(address, chosen, options(project)))
+
+        def supply() -> Iterator[list[Errand]]:
+            yield [clustercells._errand(chosen[0], Settings())]
+            kill(first)
+            while desk._link.up:
+                time.sleep(0.02)
+            stack.enter_context(scheduler(port))
+            assert desk.places
+
+        reports = within(30, lambda: list(desk.reports(supply())))
+    assert [one.id for one in reports] == [chosen[0].id]
+
+
 def test_a_scheduler_that_says_nothing_is_given_up(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
