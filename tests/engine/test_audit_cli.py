@@ -56,7 +56,7 @@ def test_a_clean_audit_exits_0_and_makes_room_for_the_next(project: Path) -> Non
     for _ in range(2):
         code, out, err = run(project, *QUICK)
         assert code == 0, err
-        assert out.index("runs: 1 cells") < out.index("bitwise")
+        assert out.index("runs: 1 cell in ") < out.index("bitwise")
     assert (project / "reports/audit" / DOCUMENT).exists()
 
 
