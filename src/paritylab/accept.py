@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paritylab import atomic
 from paritylab.digest import canonical
 from paritylab.errors import CatalogError, LabError
 from paritylab.expected import read_expected
@@ -35,9 +36,7 @@ class Acceptance:
 
     def write(self) -> None:
         """Replace expected.json in one step."""
-        partial = self.lab.expected.with_suffix(".json.partial")
-        partial.write_text(self.text, encoding="utf-8")
-        partial.replace(self.lab.expected)
+        atomic.write(self.lab.expected, self.text)
 
 
 def accept(lab: Lab, cells: Sequence[Cell], results: Sequence[CellResult]) -> Acceptance:

@@ -13,7 +13,7 @@ from docker.client import DockerClient
 from docker.errors import APIError
 from rich.progress import Progress
 
-from paritylab import cache, imagefile
+from paritylab import atomic, cache, imagefile
 from paritylab.commands import Command, run
 from paritylab.errors import ImageError, InterpreterError, UsageError, nearest
 from paritylab.imagefacts import KIND
@@ -97,7 +97,7 @@ def bootstrap(environment: Environment, progress: Progress) -> Base:
         if not _facts(tar).exists():
             layer = make(environment, tar, progress)
             # Written last: where it is, the tar is complete.
-            _facts(tar).write_text(json.dumps({"layer": f"sha256:{layer}"}))
+            atomic.write(_facts(tar), json.dumps({"layer": f"sha256:{layer}"}))
     return _made(environment, tar)
 
 

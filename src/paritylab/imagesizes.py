@@ -12,7 +12,7 @@ from typing import IO, Any
 from docker.client import DockerClient
 from rich.progress import Progress
 
-from paritylab import cache
+from paritylab import atomic, cache
 
 BLOCK = 1 << 20
 GZIP = 31
@@ -49,7 +49,7 @@ def compressed(client: DockerClient, image: str, progress: Progress) -> dict[str
         task = progress.add_task(f"packing {image[7:19]}", total=None)
         sizes = list(_packed(client.images.get(image).save()))
         for layer, size in zip(layers, sizes, strict=True):
-            _file(layer).write_text(str(size))
+            atomic.write(_file(layer), str(size))
             known[layer] = size
         progress.update(task, total=1, completed=1)
     return {layer: size or 0 for layer, size in known.items()}

@@ -20,7 +20,7 @@ from docker.errors import ImageNotFound
 from pydantic import TypeAdapter, ValidationError
 from rich.progress import Progress, TaskID
 
-from paritylab import cache, imagefile
+from paritylab import atomic, cache, imagefile
 from paritylab.engines.dockerclient import explained
 from paritylab.errors import ImageError
 from paritylab.imagebuild import patient
@@ -74,7 +74,7 @@ def export(client: DockerClient, tag: str, folder: Path, progress: Progress) -> 
     beside = _beside(target)
     beside.unlink(missing_ok=True)  # it must never speak of another file
     partial.replace(target)
-    beside.write_text(json.dumps(asdict(told), indent=2) + "\n", "utf-8")
+    atomic.write(beside, json.dumps(asdict(told), indent=2) + "\n")
     return target
 
 

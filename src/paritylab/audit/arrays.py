@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from paritylab import atomic
 from paritylab.digest import canonical, digest
 from paritylab.errors import BundleError
 from paritylab.model import Value
@@ -21,10 +22,7 @@ def save(folder: Path, values: Mapping[str, Value]) -> str:
     name = digest(values) + SUFFIX
     target = folder / name
     if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        partial.write_bytes(to_bytes(values))
-        partial.replace(target)
+        atomic.write(target, to_bytes(values))
     return name
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from paritylab import catalog
+from paritylab import atomic, catalog
 from paritylab import results as results_file
 from paritylab.cli import options as opt
 from paritylab.cli.app import app, out
@@ -73,10 +73,7 @@ def pages() -> None:
     """
     root = catalog.find_root()
     for path, text in generated(catalog.load(root)).items():
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        atomic.write(path, text)
         out.print(f"written: {path.relative_to(root)}")
 
 
