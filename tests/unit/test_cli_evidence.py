@@ -61,7 +61,7 @@ def test_a_damaged_bundle_is_refused_by_name(paritylab: Run, packed: Path, tmp_p
         (["verify", "{packed}", "--json", "x.json"], "--json and --html belong to --rerun"),
         (["verify", "{packed}", "--key", "nothing.pem"], "the key cannot be read"),
         (["verify", "{packed}", "--rerun", "--engine", "dockr"], "did you mean `docker`?"),
-        (["audit", "--out", "{packed}/x.zip"], "x.zip cannot be written"),
+        (["audit", "--out", "{packed}/x.zip"], "fix: name another file"),
         (["bundle", "nothing"], "paritylab audit --out nothing"),
         (["diff", "{packed}", "nothing.zip"], "nothing.zip"),
     ],
