@@ -104,7 +104,7 @@ def divergence_table(result: CellResult) -> Table:
 def totals(results: Sequence[CellResult]) -> Text:
     """One line: how many cells got which verdict."""
     counts = Counter(result.verdict for result in results)
-    text = Text(f"{len(results)} cells: ")
+    text = Text(f"{len(results)} {'cell' if len(results) == 1 else 'cells'}: ")
     parts = [(v, counts[v]) for v in Verdict if counts[v]]
     for place, (verdict, count) in enumerate(parts):
         text.append(", " if place else "").append(f"{count} {verdict}", style=STYLES[verdict])

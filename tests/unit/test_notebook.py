@@ -44,7 +44,7 @@ def test_run_gives_verdicts_as_text_page_and_file(stand_in: Path, tmp_path: Path
     found = paritylab.run("double", implementation="pytorch", engine="here", root=stand_in)
     assert found.verdicts == {"double-pytorch@here-cpu": "close"}
     assert found.green
-    assert "1 cells: 1 close" in repr(found)
+    assert "1 cell: 1 close" in repr(found)
     assert "\x1b" not in repr(found)
     assert "double-pytorch@here-cpu" in found._repr_html_()
     kept = read(found.save(tmp_path / "r.json"))

@@ -67,7 +67,7 @@ def test_red_and_green_cells_are_told_everywhere(labs: Path, processes: str) -> 
 def test_cells_are_chosen_as_tests_are(labs: Path) -> None:
     """-k, an expression of pytest's, narrows by any part of a cell's name; nothing runs to list."""
     narrowed = run(labs, "-k", "double and not wrong")
-    assert "1 cells: 1 close" in narrowed.stdout, narrowed.stdout + narrowed.stderr
+    assert "1 cell: 1 close" in narrowed.stdout, narrowed.stdout + narrowed.stderr
     assert "1 passed, 1 deselected" in narrowed.stdout
     listed = run(labs, "--collect-only", "-q").stdout
     names = [line.partition("::")[2] for line in listed.splitlines() if "::" in line]
