@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +65,22 @@ def run(
     _report(options, jobs, results, elsewhere(cluster, cluster_settings, jobs=jobs))
 
 
+@dataclass
+class _Outcome:
+    """What a run has so far: it outlives the run, however that ends."""
+
+    cells: Sequence[Cell]
+    results: list[CellResult] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Images, and hosts of a cluster."""
+
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Put the results into the order of the cells: they came as they ended."""
+        places = {cell.id: place for place, cell in enumerate(self.cells)}
+        self.results.sort(key=lambda one: places[one.cell])
+        self.facts.update(facts)
+
+
 def _report(
     options: Options, jobs: int | None, results: Path | None, where: Elsewhere | None
 ) -> None:
@@ -70,57 +88,44 @@ def _report(
     chosen = choose(options)
     if results:
         report.check_writable(results)
-    ended: list[CellResult] = []
-    told: dict[str, Any] = {}
+    outcome = _Outcome(chosen.cells)
     try:
-        _run(list(chosen.cells), options, jobs, where, ended=ended, told=told)
+        _run(outcome, options, jobs, where)
     except (KeyboardInterrupt, LabError):
-        if ended:
-            _show(chosen, options, results, ended, told)
-            err.print(f"ended early: {len(ended)} of {len(chosen.cells)} cells ran", style="yellow")
+        if ended := len(outcome.results):
+            _show(outcome, chosen, options, results)
+            err.print(f"ended early: {ended} of {len(chosen.cells)} cells ran", style="yellow")
         raise
-    _show(chosen, options, results, ended, told)
-    if not report.all_green(ended):
+    _show(outcome, chosen, options, results)
+    if not report.all_green(outcome.results):
         raise typer.Exit(EXIT_RED)
 
 
-def _show(
-    chosen: Chosen,
-    options: Options,
-    results: Path | None,
-    ended: list[CellResult],
-    told: dict[str, Any],
-) -> None:
+def _show(outcome: _Outcome, chosen: Chosen, options: Options, results: Path | None) -> None:
+    ended = outcome.results
     report.show(out, ended)
     if results:
-        ran = {**facts(options), **told, **report.gap(ended, chosen.cells)}
+        ran = {**facts(options), **outcome.facts, **report.gap(ended, chosen.cells)}
         report.write_json(results, report.document(ended, chosen.cells, ran, chosen.origin()))
         out.print(f"results: {results}", style="dim")
 
 
 def _run(
-    cells: list[Cell],
-    options: Options,
-    jobs: int | None,
-    where: Elsewhere | None = None,
-    *,
-    ended: list[CellResult],
-    told: dict[str, Any],
+    outcome: _Outcome, options: Options, jobs: int | None = None, where: Elsewhere | None = None
 ) -> None:
-    """Run the cells; ``ended`` gets their results, ``told`` images and hosts, however it ends."""
-    places = {cell.id: place for place, cell in enumerate(cells)}
+    """Run the cells of ``outcome``, which has their results even if this raises."""
+    cells = list(outcome.cells)
     with ExitStack() as stack:
-        stack.callback(lambda: ended.sort(key=lambda one: places[one.cell]))
         if where:
             desk = stack.enter_context(desk_of(where, cells, options))
-            stack.callback(lambda: told.update(images=desk.images, hosts=desk.hosts))
+            stack.callback(lambda: outcome.close({"images": desk.images, "hosts": desk.hosts}))
         else:
             opened, gpus = stack.enter_context(engine_and_gpus(cells, options))
-            stack.callback(lambda: told.update(images=dict(getattr(opened, "images", {}))))
+            stack.callback(lambda: outcome.close({"images": dict(getattr(opened, "images", {}))}))
         shown = stack.enter_context(progress_over(len(cells)))
 
         def done(result: CellResult) -> None:
-            ended.append(result)
+            outcome.results.append(result)
             shown(result)
 
         if where:
@@ -153,8 +158,9 @@ def accept(
         base=base,
     )
     cells = cells_of(options)
-    results: list[CellResult] = []
-    _run(cells, options, None, ended=results, told={})
+    outcome = _Outcome(cells)
+    _run(outcome, options)
+    results = outcome.results
     refused = False
     for one in {cell.lab.slug: cell.lab for cell in cells}.values():
         acceptance = accept_lab(one, cells, results)
