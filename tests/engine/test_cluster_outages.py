@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
@@ -37,6 +39,7 @@ from paritylab import errands
 from paritylab.cluster import cells as clustercells
 from paritylab.cluster import link, schedulers
 from paritylab.cluster.cells import open_desk, run_cells
+from paritylab.cluster.desk import DaskDesk
 from paritylab.errands import Errand
 from paritylab.errors import NoGpuError
 from paritylab.model import Cell, CellResult
@@ -50,6 +53,39 @@ def project(tmp_path: Path) -> Path:
     """A copy of the fixture project, NumPy alone, and patience for tests."""
     shutil.copytree(Path(__file__).parents[1] / "fixtures/valid", tmp_path / "project")
     return tmp_path / "project"
+
+
+class Cluster(ExitStack):
+    """A free port, and what a test starts there: all of it ends with the test."""
+
+    def __init__(self, project: Path) -> None:
+        super().__init__()
+        self.project, self.port = project, free_port()
+        self.address = f"tcp://127.0.0.1:{self.port}"
+
+    def scheduler(self, **how: Any) -> subprocess.Popen[str]:
+        """See clusters.scheduler."""
+        return self.enter_context(scheduler(self.port, **how))
+
+    def host(self, *more: str) -> subprocess.Popen[str]:
+        """See clusters.host."""
+        return self.enter_context(host(self.address, *more))
+
+    def desk(self, chosen: list[Cell]) -> DaskDesk:
+        """A run of these cells has begun."""
+        return self.enter_context(open_desk(self.address, chosen, options(self.project)))
+
+    def stop(self, process: subprocess.Popen[str]) -> None:
+        """Have it say nothing more, until the end of the test."""
+        self.callback(os.killpg, process.pid, signal.SIGCONT)
+        os.killpg(process.pid, signal.SIGSTOP)
+
+
+@pytest.fixture
+def cluster(project: Path) -> Iterator[Cluster]:
+    """Nothing runs there yet."""
+    with Cluster(project) as made:
+        yield made
 
 
 def patience(project: Path, **seconds: float) -> None:
@@ -75,189 +111,178 @@ def after(seconds: float, what: Callable[[], object]) -> Iterator[None]:
         timer.join()
 
 
-def test_a_gpu_host_that_is_away_for_a_moment_is_waited_for(project: Path) -> None:
+def test_a_gpu_host_that_is_away_for_a_moment_is_waited_for(
+    project: Path, cluster: Cluster
+) -> None:
     """It died, `join` brings it back; batches for it are no reason to end the whole run."""
-    chosen, port = many_cells(project, 2), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with ExitStack() as stack:
-        stack.enter_context(scheduler(port))
-        stack.enter_context(host(address))
-        first = stack.enter_context(host(address, *GPU))
-        desk = stack.enter_context(open_desk(address, chosen, options(project)))
-        kill(first)
-        with after(1.5, lambda: stack.enter_context(host(address, *GPU))):
-            reports = list(desk.reports(on_gpu(chosen)))
+    chosen = many_cells(project, 2)
+    cluster.scheduler()
+    cluster.host()
+    first = cluster.host(*GPU)
+    desk = cluster.desk(chosen)
+    kill(first)
+    with after(1.5, lambda: cluster.host(*GPU)):
+        reports = list(desk.reports(on_gpu(chosen)))
     assert sorted(one.id for one in reports) == sorted(cell.id for cell in chosen)
     assert {one.answer.what for one in reports if isinstance(one.answer, NoGpuError)}
 
 
-def test_a_gpu_host_that_never_comes_back_is_told(project: Path) -> None:
+def test_a_gpu_host_that_never_comes_back_is_told(
+    project: Path,
+    cluster: Cluster,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its batches were sent before it went; Dask would keep them for ever."""
+    monkeypatch.setattr(link, "TELL_SECONDS", 0.5)
     patience(project, workers=1.5)
-    chosen, port = many_cells(project, 1), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with ExitStack() as stack:
-        stack.enter_context(scheduler(port))
-        stack.enter_context(host(address))
-        only = stack.enter_context(host(address, *GPU))
-        desk = stack.enter_context(open_desk(address, chosen, options(project)))
-        os.killpg(only.pid, signal.SIGSTOP)
+    chosen = many_cells(project, 1)
+    cluster.scheduler()
+    cluster.host()
+    only = cluster.host(*GPU)
+    desk = cluster.desk(chosen)
+    os.killpg(only.pid, signal.SIGSTOP)
 
-        def supply() -> Iterator[list[Errand]]:
-            yield from on_gpu(chosen)
-            kill(only)
+    def supply() -> Iterator[list[Errand]]:
+        yield from on_gpu(chosen)
+        kill(only)
 
-        (fault,) = within(10, lambda: [trouble(lambda: list(desk.reports(supply())))])
+    (fault,) = within(10, lambda: [trouble(lambda: list(desk.reports(supply())))])
     assert isinstance(fault, NoGpuError)
-    assert f"paritylab join {address} (on a host with a GPU" in str(fault)
+    assert f"paritylab join {cluster.address} (on a host with a GPU" in str(fault)
+    assert capsys.readouterr().err.count("waiting for a worker with a GPU") == 1
 
 
-def test_hosts_without_a_gpu_are_not_asked_for_what_a_gpu_host_cannot(project: Path) -> None:
+def test_hosts_without_a_gpu_are_not_asked_for_what_a_gpu_host_cannot(
+    project: Path, cluster: Cluster
+) -> None:
     """Dask breaks over a task for resources that its workers lack; the first answer counts."""
-    chosen, port = many_cells(project, 1), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with (
-        scheduler(port),
-        host(address, "--host", "127.0.0.1"),
-        host(address, "--host", "127.0.0.2", *GPU),
-        open_desk(address, chosen, options(project)) as desk,
-    ):
-        reports = within(20, lambda: list(desk.reports(on_gpu(chosen))))
+    chosen = many_cells(project, 1)
+    cluster.scheduler()
+    cluster.host("--host", "127.0.0.1")
+    cluster.host("--host", "127.0.0.2", *GPU)
+    desk = cluster.desk(chosen)
+    reports = within(20, lambda: list(desk.reports(on_gpu(chosen))))
     assert {link.host_of(one.host) for one in reports} == {"127.0.0.2"}
 
 
 def test_a_scheduler_may_be_away_for_longer_than_dasks_client_looks_for_it(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client has given up and closed itself while this machine did something else."""
     monkeypatch.setattr(errands, "BATCH", 2)
     monkeypatch.setattr(schedulers, "CONNECT_SECONDS", 1.0)
-    chosen, port = many_cells(project, 6, seconds=0.1), free_port()
-    address = f"tcp://127.0.0.1:{port}"
+    chosen = many_cells(project, 6, seconds=0.1)
     seen: list[str] = []
-    with ExitStack() as stack:
-        first = stack.enter_context(scheduler(port))
-        stack.enter_context(host(address))
+    first = cluster.scheduler()
+    cluster.host()
 
-        def done(result: CellResult) -> None:
-            seen.append(result.cell)
-            if len(seen) == 3:
-                kill(first)
-                time.sleep(2.5)
-                stack.enter_context(scheduler(port))
+    def done(result: CellResult) -> None:
+        seen.append(result.cell)
+        if len(seen) == 3:
+            kill(first)
+            time.sleep(2.5)
+            cluster.scheduler()
 
-        with open_desk(address, chosen, options(project)) as desk:
-            found = run_cells(chosen, desk, Settings(), done=done)
+    found = run_cells(chosen, cluster.desk(chosen), Settings(), done=done)
     assert Counter(seen) == Counter(cell.id for cell in chosen)
     assert told(found) == told(locally(chosen))
 
 
 def test_a_scheduler_may_be_away_while_the_first_worker_is_waited_for(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting for SLURM's queue must not outlive the connection that it asks."""
     monkeypatch.setattr(schedulers, "CONNECT_SECONDS", 1.0)
-    chosen, port = many_cells(project, 1), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with ExitStack() as stack:
-        first = stack.enter_context(scheduler(port))
-        desk = stack.enter_context(open_desk(address, chosen, options(project)))
-        kill(first)
+    chosen = many_cells(project, 1)
+    first = cluster.scheduler()
+    desk = cluster.desk(chosen)
+    kill(first)
 
-        def back() -> None:
-            stack.enter_context(scheduler(port))
-            stack.enter_context(host(address))
+    def back() -> None:
+        cluster.scheduler()
+        cluster.host()
 
-        with after(2.5, back):
-            found = run_cells(chosen, desk, Settings())
+    with after(2.5, back):
+        found = run_cells(chosen, desk, Settings())
     assert all(one.verdict.green for one in found)
 
 
-def test_a_supply_that_finds_the_scheduler_gone_loses_no_batch(project: Path) -> None:
+def test_a_supply_that_finds_the_scheduler_gone_loses_no_batch(
+    project: Path, cluster: Cluster
+) -> None:
     """It asks for places to cut its batches; what was out by then is asked again, not forgotten."""
-    chosen, port = many_cells(project, 1, seconds=0.5), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with ExitStack() as stack:
-        first = stack.enter_context(scheduler(port))
-        stack.enter_context(host(address))
-        desk = stack.enter_context(open_desk(address, chosen, options(project)))
+    chosen = many_cells(project, 1, seconds=0.5)
+    first = cluster.scheduler()
+    cluster.host()
+    desk = cluster.desk(chosen)
 
-        def supply() -> Iterator[list[Errand]]:
-            yield [clustercells._errand(chosen[0], Settings())]
-            kill(first)
-            while desk._link.up:
-                time.sleep(0.02)
-            stack.enter_context(scheduler(port))
-            assert desk.places
+    def supply() -> Iterator[list[Errand]]:
+        yield [clustercells._errand(chosen[0], Settings())]
+        kill(first)
+        while desk._link.up:
+            time.sleep(0.02)
+        cluster.scheduler()
+        assert desk.places
 
-        reports = within(30, lambda: list(desk.reports(supply())))
+    reports = within(30, lambda: list(desk.reports(supply())))
     assert [one.id for one in reports] == [chosen[0].id]
 
 
 def test_a_scheduler_that_says_nothing_is_given_up(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped, it keeps its connections; whoever waits for its answers waits for ever."""
     monkeypatch.setattr(schedulers, "CONNECT_SECONDS", 1.0)
-    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.5, raising=False)
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.5)
     patience(project, scheduler=2.0)
-    chosen, port = many_cells(project, 1, seconds=30), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with ExitStack() as stack:
-        only = stack.enter_context(scheduler(port))
-        stack.enter_context(host(address))
-        desk = stack.enter_context(open_desk(address, chosen, options(project)))
-        assert desk.places == 1
-        stack.callback(os.killpg, only.pid, signal.SIGCONT)
-        os.killpg(only.pid, signal.SIGSTOP)
-        fault = within(15, lambda: [trouble(lambda: run_cells(chosen, desk, Settings()))])
+    chosen = many_cells(project, 1, seconds=30)
+    only = cluster.scheduler()
+    cluster.host()
+    desk = cluster.desk(chosen)
+    assert desk.places == 1
+    cluster.stop(only)
+    fault = within(15, lambda: [trouble(lambda: run_cells(chosen, desk, Settings()))])
     assert "scheduler does not answer" in str(fault[0])
 
 
-def test_a_host_that_says_nothing_does_not_keep_the_others(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_host_that_says_nothing_is_named_and_does_not_keep_the_others(
+    project: Path,
+    cluster: Cluster,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It cannot be told of the run; those that can are enough."""
-    monkeypatch.setattr(link, "ANSWER_SECONDS", 1.0, raising=False)
-    chosen, port = many_cells(project, 3), free_port()
-    address, few = f"tcp://127.0.0.1:{port}", {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "4s"}
-    with ExitStack() as stack:
-        stack.enter_context(scheduler(port, variables=few))
-        stack.enter_context(host(address, "--host", "127.0.0.1"))
-        stopped = stack.enter_context(host(address, "--host", "127.0.0.2"))
-        stack.callback(os.killpg, stopped.pid, signal.SIGCONT)
-        os.killpg(stopped.pid, signal.SIGSTOP)
-        with open_desk(address, chosen, options(project)) as desk:
-            found = run_cells(chosen, desk, Settings())
-            assert desk.hosts == {"127.0.0.1": len(chosen)}
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(link, "SILENT_SECONDS", 0.7)
+    chosen = many_cells(project, 3)
+    cluster.scheduler(variables={"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "4s"})
+    cluster.host("--host", "127.0.0.1")
+    cluster.stop(cluster.host("--host", "127.0.0.2"))
+    desk = cluster.desk(chosen)
+    found = run_cells(chosen, desk, Settings())
+    assert desk.hosts == {"127.0.0.1": len(chosen)}
+    assert "127.0.0.2 says nothing" in capsys.readouterr().err
     assert told(found) == told(locally(chosen))
 
 
-def test_hosts_that_live_but_never_answer_are_told(project: Path) -> None:
+def test_hosts_that_live_but_never_answer_are_told(project: Path, cluster: Cluster) -> None:
     """A mount that hangs stops a job's thread, not its worker's heartbeat."""
     patience(project, answer=3.0)
-    chosen, port = many_cells(project, 1, seconds=40), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with (
-        scheduler(port),
-        host(address),
-        open_desk(address, chosen, options(project)) as desk,
-    ):
-        fault = within(25, lambda: [trouble(lambda: run_cells(chosen, desk, Settings()))])
+    chosen = many_cells(project, 1, seconds=40)
+    cluster.scheduler()
+    cluster.host()
+    desk = cluster.desk(chosen)
+    fault = within(25, lambda: [trouble(lambda: run_cells(chosen, desk, Settings()))])
     assert "127.0.0.1: no answer for 3 s" in str(fault[0])
     assert "`answer` of [patience]" in str(fault[0])
 
 
-def test_a_host_that_joins_has_the_patience_that_it_was_given() -> None:
+def test_a_host_that_joins_has_the_patience_that_it_was_given(cluster: Cluster) -> None:
     """cluster.toml is the desk's; a host's own connections wait for as long as `join` was told."""
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    words = ("paritylab", "join", address, "--threads", "1", "--patience", "17")
-    with (
-        scheduler(port),
-        program(*words, until=JOINED),
-        Client(address, set_as_default=False) as client,
-    ):
-        assert list(client.run(dask.config.get, "distributed.comm.timeouts.tcp").values()) == [
-            "17s"
-        ]
+    words = ("paritylab", "join", cluster.address, "--threads", "1", "--patience", "17")
+    cluster.scheduler()
+    cluster.enter_context(program(*words, until=JOINED))
+    client = cluster.enter_context(Client(cluster.address, set_as_default=False))
+    found = client.run(dask.config.get, "distributed.comm.timeouts.tcp")
+    assert list(found.values()) == ["17s"]

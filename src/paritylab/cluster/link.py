@@ -19,12 +19,19 @@ from paritylab.cluster.plugin import SitePlugin, name_of, perform
 from paritylab.cluster.schedulers import Scheduler
 from paritylab.cluster.settings import Patience
 from paritylab.errors import EngineError, NoGpuError
+from paritylab.progress import console
 
 TICK_SECONDS = 0.5
 LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
 """A scheduler that takes longer for an answer is silent: a stopped one keeps its connections."""
 GOODBYE_SECONDS = 30.0
+TELL_SECONDS = 5.0
+"""A wait for a worker that is longer than this is told."""
+SILENT_SECONDS = 20.0
+"""A host that was heard of so much longer ago than others is named. Dask's workers report twice a
+second where there are few, every 6 s where there are a thousand.
+"""
 # What Dask's client raises when its connection has gone; ValueError when it has closed itself.
 _GONE = (OSError, RuntimeError, ValueError)
 _T = TypeVar("_T")
@@ -41,6 +48,7 @@ class Link:
         self._scheduler, self._manifest = scheduler, manifest
         self._number = 0
         self._client: Client | None = None
+        self._told: set[str] = set()
         self._connect(time.monotonic())
 
     @property
@@ -77,7 +85,11 @@ class Link:
         """
         self._look()
         since, patience = self._missing.get(on_gpu), self.patience.workers
-        if since is None or time.monotonic() - since <= patience:
+        waited = 0.0 if since is None else time.monotonic() - since
+        if waited <= patience:
+            if waited > TELL_SECONDS:
+                whom = "a worker with a GPU" if on_gpu else "a worker"
+                self._tell(f"waiting for {whom}, {patience:g} s at most")
             return
         if on_gpu:
             raise NoGpuError(
@@ -139,6 +151,9 @@ class Link:
         except OSError:
             if not self.up:
                 raise
+            with suppress(*_GONE):
+                for host in self._silent_hosts():
+                    self._tell(f"{host} says nothing: the run goes on without it")
 
     def busy(self) -> list[str]:
         """The hosts that have tasks of anybody; none when the scheduler does not tell."""
@@ -200,6 +215,24 @@ class Link:
                 self._missing.pop(on_gpu, None)
             else:
                 self._missing.setdefault(on_gpu, now)
+
+    def _silent_hosts(self) -> list[str]:
+        """Those that the scheduler has not heard of for longer than of others."""
+        known = self._ask("identity")["workers"]
+        latest = max((one["last_seen"] for one in known.values()), default=0.0)
+        return sorted(
+            {
+                host_of(address)
+                for address, one in known.items()
+                if latest - one["last_seen"] > SILENT_SECONDS
+            }
+        )
+
+    def _tell(self, what: str) -> None:
+        """Say it on stderr, once."""
+        if what not in self._told:
+            self._told.add(what)
+            console.print(what, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def _ask(self, what: str, **facts: Any) -> Any:
         """The scheduler's answer; raises TimeoutError, an OSError, for one that says nothing."""
