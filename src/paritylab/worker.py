@@ -72,6 +72,7 @@ STARVED = re.compile("can't allocate memory|CUDA out of memory|OUT_OF_MEMORY|_AL
 _KINDS = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64"
 DTYPES = {name: np.dtype(name).newbyteorder("<") for name in _KINDS.split()}
 
+_LIBC = ctypes.CDLL(None)
 Header = Dict[str, Any]
 Read = Callable[[int], bytes]
 Pipe = Tuple[BinaryIO, BinaryIO]
@@ -236,7 +237,7 @@ def _meant(kind: Any, array: Any, name: str) -> Any:
 
 # ---- processes ------------------------------------------------------------------------------
 def _prctl(option: int, value: int) -> None:
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    _LIBC.prctl(option, value, 0, 0, 0)
 
 
 def _die_with(parent: int) -> None:
@@ -307,12 +308,6 @@ def _fork(child: Callable[[], object]) -> int:
         code = child() or 0
     finally:
         os._exit(code)
-
-
-def _fork_quietly(child: Callable[[], object]) -> None:
-    """Run ``child`` in a process and wait for it, if there is a process to be had."""
-    with suppress(OSError):
-        os.waitpid(_fork(child), 0)
 
 
 @contextmanager
@@ -617,7 +612,8 @@ class Session:
             sinks = dict(zip(reads, [*job.printed, answer]))  # noqa: B905 - not in Python 3.7
             why, status, usage = self._watch(pid, sinks, limit)
             if job.uid is not None and _reap():
-                _fork_quietly(partial(_end_all, job.uid))  # one call for all of a fork bomb
+                with suppress(OSError):  # one call for all of a fork bomb
+                    os.waitpid(_fork(partial(_end_all, job.uid)), 0)
             kill_descendants()
             for fd, sink in sinks.items():
                 # What is left in it; its writers have ended.
