@@ -29,8 +29,7 @@ def hold(job: Any) -> None:
             _torch_on_gpu(torch, job.gpu_mb, portable)
         torch.manual_seed(seed)
         if portable:
-            if torch.get_num_threads() > 1:  # else it starts a thread only to end it
-                torch.set_num_threads(1)
+            torch.set_num_threads(1)
             torch.use_deterministic_algorithms(True)
     if tf:
         if job.gpu_mb:
