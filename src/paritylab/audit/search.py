@@ -23,7 +23,8 @@ LONG_SECONDS, LONG_AGAIN = 3.0, 2
 """Where a run takes longer, the plan's own runs of the baseline count, and so many more will do."""
 # Another process or worker: nothing is varied.
 _UNVARIED = ((), ("repeat",), ("order",), ("fresh",), ("cold",))
-# They are settled when a worker starts, so they cannot tell its forks apart.
+# They are settled when a worker starts. Its forks may differ by them all the same: what lies where
+# is another in each session, and two have one at a time.
 _OF_WORKERS = ("fixed-addresses", "fixed-hash-seed")
 Run = Callable[[Sequence[Task]], dict[str, Observation | None]]
 """Runs tasks that are not known yet; returns task id -> what was seen (None: impossible)."""
@@ -67,7 +68,7 @@ class Search:
             return {}
         again = self._again(cells)
         noisy = [cell for cell in cells if _scatters(again[cell.id][0])]
-        result = self._held_still(noisy, fresh=False)
+        result = self._held_still(noisy, fresh=(False, True))
         moved = [
             c for c in cells if c.id not in result and any(one.moved for one in again[c.id][0])
         ]
@@ -76,7 +77,7 @@ class Search:
             cell for cell in cells
             if cell.id not in result and (cell in moved or self._moves_afresh(cell))
         ]  # fmt: skip
-        result |= self._held_still(restless, fresh=True)
+        result |= self._held_still(restless, fresh=(True,))
         varied = [cell for cell in cells if cell.id not in result]
         return result | self._in_step({c.id: self._varied(c, again[c.id]) for c in varied})
 
@@ -140,16 +141,23 @@ class Search:
         return result
 
     # ---- something held still ----------------------------------------------------------------
-    def _held_still(self, cells: Sequence[Cell], *, fresh: bool) -> dict[str, tuple[Cause, ...]]:
-        if not cells:
-            return {}
-        names = [n for n in HOLDS if (n in _OF_WORKERS) == fresh and not HOLDS[n].missing()]
-        held = self._which_hold(cells, [(name,) for name in names], fresh=fresh)
+    def _held_still(
+        self, cells: Sequence[Cell], *, fresh: Sequence[bool]
+    ) -> dict[str, tuple[Cause, ...]]:
+        """Causes by what stops the scatter: one thing alone first, of a job's or of a worker's.
+
+        ``fresh`` tells whose things: a worker's have to be held in new workers.
+        """
+        held: dict[str, list[tuple[str, ...]]] = {}
+        for afresh in fresh:
+            left = [cell for cell in cells if not held.get(cell.id)]
+            alone = [(name,) for name in _holds(fresh=afresh)]
+            held |= self._which_hold(left, alone, fresh=afresh)
         result: dict[str, tuple[Cause, ...]] = {}
         for cell in cells:
-            sets = held[cell.id] or self._together(cell, names, fresh=fresh) or [()]
+            sets = held[cell.id] or self._together(cell, fresh=fresh[0]) or [()]
             moved = [o for o in self._plan_of(cell.id) if o.moved]
-            result[cell.id] = tuple(noise(holds, moved, fresh=fresh) for holds in sets)
+            result[cell.id] = tuple(noise(holds, moved, fresh=fresh[0]) for holds in sets)
         return result
 
     def _which_hold(
@@ -168,10 +176,10 @@ class Search:
                     answers[cell.id].append(names)
         return answers
 
-    def _together(self, cell: Cell, names: Sequence[str], *, fresh: bool) -> list[tuple[str, ...]]:
+    def _together(self, cell: Cell, *, fresh: bool) -> list[tuple[str, ...]]:
         """Return the smallest set of holds that works, if all of them together do."""
         # Running threads one after another may well hang; it had its chance alone.
-        several = tuple(name for name in names if name != "one-after-another")
+        several = tuple(name for name in _holds(fresh=fresh) if name != "one-after-another")
 
         def holds(part: tuple[str, ...]) -> bool:
             return bool(self._which_hold([cell], [part], fresh=fresh)[cell.id])
@@ -222,6 +230,11 @@ def _taken_apart(cell: Cell, one: Observation) -> Generator[Task, Observation | 
             names = asking.send(moved)
     except StopIteration as end:
         return cause(end.value, last)
+
+
+def _holds(*, fresh: bool) -> list[str]:
+    """What can be held still here: in a new worker, or in any."""
+    return [n for n in HOLDS if (n in _OF_WORKERS) == fresh and not HOLDS[n].missing()]
 
 
 def _task(condition: Condition, cell: Cell, repeat: int) -> Task:
