@@ -51,7 +51,7 @@ def read(path: Path) -> Results:
     if path.is_file():
         with (
             suppress(OSError, ValueError, RecursionError, LabError),
-            path.open(encoding="utf-8-sig", newline="") as file,
+            path.open("rb") as file,
         ):
             return _results(path, read_object(file, {"cells": cells.read}), lambda _, cell: cell)
     return _results(path, _document(path), cells.read)

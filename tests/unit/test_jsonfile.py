@@ -5,7 +5,7 @@ import math
 import weakref
 from collections.abc import Iterator
 from dataclasses import asdict
-from io import StringIO
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -19,11 +19,20 @@ from paritylab.jsonfile import pieces, read_object
 from paritylab.model import Divergence, Verdict
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | TEXT,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
-    max_leaves=12,
-)
+PLAIN = st.none() | st.booleans() | st.integers(1 - 2**63, 2**63 - 1) | TEXT
+
+
+def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Lists and objects of ``leaves``."""
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+        max_leaves=12,
+    )
+
+
+JSON = nested(PLAIN | st.floats())
+STRICT = nested(PLAIN | st.floats(allow_nan=False, allow_infinity=False))
 
 
 def whole(data: Any) -> bytes:
@@ -84,7 +93,7 @@ def test_an_iterator_is_taken_from_as_the_file_grows() -> None:
     assert written == len(made) == 50
 
 
-@given(st.dictionaries(TEXT, JSON, max_size=4), st.integers(1, 9), st.sampled_from([None, 0, 3]))
+@given(st.dictionaries(TEXT, STRICT, max_size=4), st.integers(1, 9), st.sampled_from([None, 0, 3]))
 @settings(deadline=None)
 def test_what_is_read_in_pieces_is_what_is_read_whole(
     data: dict[str, Any], chunk: int, indent: int | None
@@ -93,7 +102,7 @@ def test_what_is_read_in_pieces_is_what_is_read_whole(
     text = json.dumps(data, indent=indent) + "\n"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jsonfile, "_CHUNK", chunk)
-        again = read_object(StringIO(text), {})
+        again = read_object(BytesIO(text.encode()), {})
     assert repr(again) == repr(json.loads(text))
 
 
@@ -105,7 +114,7 @@ def test_what_is_no_json_is_never_read_as_some(body: str, chunk: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(jsonfile, "_CHUNK", chunk)
             try:
-                found = read_object(StringIO(text), {"cells": lambda _, value: value})
+                found = read_object(BytesIO(text.encode()), {"cells": lambda _, value: value})
             except (ValueError, RecursionError):
                 continue
         assert repr(found) == repr(json.loads(text))
@@ -119,16 +128,22 @@ def test_what_is_no_json_is_never_read_as_some(body: str, chunk: int) -> None:
 def test_every_fault_is_a_value_error(text: str) -> None:
     """The caller asks the whole file what is wrong."""
     with pytest.raises(ValueError):  # noqa: PT011 - the words are the whole file's
-        read_object(StringIO(text), {"a": lambda _, value: value})
+        read_object(BytesIO(text.encode()), {"a": lambda _, value: value})
 
 
-class Counting(StringIO):
+def test_a_bomb_of_lists_is_refused_while_it_is_read() -> None:
+    """A list nested without end would end the stack of whoever looks at it."""
+    with pytest.raises(RecursionError, match="deep"):
+        read_object(BytesIO(b'{"cells": [' + b"[" * 100_000), {"cells": lambda _, value: value})
+
+
+class Counting(BytesIO):
     """A file that knows how much of it was read."""
 
     taken = 0
 
-    def read(self, size: int | None = -1) -> str:
-        """See StringIO."""
+    def read(self, size: int | None = -1) -> bytes:
+        """See BytesIO."""
         found = super().read(size)
         self.taken += len(found)
         return found
@@ -138,7 +153,7 @@ def test_elements_are_handed_over_while_the_file_is_read() -> None:
     """Of a file of any length a piece is held, and one element."""
     count = 20_000
     text = json.dumps({"cells": [{"number": n, "pad": "x" * 40} for n in range(count)], "z": 0})
-    file = Counting(text)
+    file = Counting(text.encode())
     seen: list[tuple[int, int]] = []
 
     def one(place: int, value: dict[str, Any]) -> int:
