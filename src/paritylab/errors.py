@@ -14,7 +14,7 @@ LabError
 │   └── WorkerError       3   a worker did not start, died or broke the protocol
 │       └── HungUpError   3   a worker closed its stream
 └── ImageError            3   wheels, base or build failed
-    └── DiskFullError     3   no space left while building
+    └── DiskFullError     3   no space left for an image
 
 A cell that is not green is a verdict, not an error (exit 1); Ctrl-C exits with 130.
 """
@@ -122,7 +122,7 @@ class ImageError(LabError):
 
 
 class DiskFullError(ImageError):
-    """No space left while building."""
+    """No space left for an image."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -90,13 +90,18 @@ def send(client: DockerClient, archive: Iterator[bytes]) -> str:
 
 def failure(tag: str, why: str) -> ImageError:
     """Return the error that tells, in the engine's words, why there is no image of that tag."""
-    if NO_SPACE in why.lower():
-        return DiskFullError(
-            f"no space left while building {tag}",
-            why=why,
-            fix="`docker system df` shows what takes it; `paritylab images prune` frees ours",
-        )
-    return ImageError(f"{tag} could not be built", why=why)
+    return full_disk(tag, why) or ImageError(f"{tag} could not be built", why=why)
+
+
+def full_disk(tag: str, why: str) -> DiskFullError | None:
+    """Return the error for an image that the engine has no room for, if that is what it says."""
+    if NO_SPACE not in why.lower():
+        return None
+    return DiskFullError(
+        f"no space left for {tag}",
+        why=why,
+        fix="`docker system df` shows what takes it; `paritylab images prune` frees ours",
+    )
 
 
 def tar_stream(members: Iterable[tuple[str, bytes | Path]]) -> Iterator[bytes]:

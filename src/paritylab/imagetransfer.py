@@ -81,8 +81,8 @@ def export(client: DockerClient, tag: str, folder: Path, progress: Progress) -> 
 def load(client: DockerClient, file: Path, progress: Progress) -> Packed | None:
     """Give the engine the image of a file; return what it is, or None if it was there already.
 
-    Several processes of a host load it once. Raises ImageError for a file that is cut off, altered
-    or no export of ours.
+    Several processes of a host load it once. Raises DiskFullError where there is no room, and
+    ImageError for a file that is cut off, altered or no export of ours.
     """
     told = read(file)
     with explained(f"loading {told.tag}"), cache.locked(cache.folder("loads") / file.name):
@@ -96,7 +96,7 @@ def load(client: DockerClient, file: Path, progress: Progress) -> Packed | None:
         with patient(client):
             refused = imagefile.send(client, _blocks(file, digest, progress, task))
         if refused:
-            raise _broken(file, refused)
+            raise imagefile.full_disk(told.tag, refused) or _broken(file, refused)
         if digest.hexdigest() != told.sha256 or not present(client, told.image_id):
             with suppress(ImageNotFound):  # it came in under a name that is not its own
                 client.images.remove(told.tag, force=True)

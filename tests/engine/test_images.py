@@ -516,6 +516,21 @@ def test_a_full_disk_is_told_while_a_base_is_loaded(small_engine, environment) -
     assert client.images.list(all=True) == []
 
 
+def test_a_full_disk_is_told_while_an_export_is_loaded(
+    small_engine, client, image_of, tmp_path: Path
+) -> None:
+    """It is not blamed on the file, which is whole; and the engine has no image afterwards."""
+    small, home = small_engine
+    tag = f"paritylab/{NAME}:cpu-export"
+    image_of(tag, os.urandom(20_000_000))
+    file = imagetransfer.export(client, tag, tmp_path / "exports", QUIET)
+    (home / "filler").write_bytes(b"\0" * (shutil.disk_usage(home).free - 8_000_000))
+    with pytest.raises(DiskFullError) as caught:
+        imagetransfer.load(small, file, QUIET)
+    assert "paritylab images prune" in caught.value.fix
+    assert small.images.list(all=True) == []
+
+
 @pytest.mark.parametrize("moment", ["sending", "installing"])
 def test_a_full_disk_is_told_as_such(small_engine, environment, moment: str) -> None:
     """No space left, in any phase: DiskFullError with what to type, and nothing left behind."""
