@@ -1,14 +1,18 @@
 """The benchmark's parts that run pytest and workers for real, on the interpreter at hand."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from paritylab import catalog
 from paritylab.accept import accept
-from paritylab.bench import growth, scaling
+from paritylab.bench import growth, memory, scaling
+from paritylab.engines.docker import DockerEngine
 from paritylab.errors import EngineError
+from paritylab.model import Limits, WorkerKey
+from paritylab.wire import Job, Session
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 PYTORCH = ("--engine=here", "--implementation=pytorch")
@@ -48,6 +52,27 @@ def test_growth_measures_every_stage_at_every_size() -> None:
     """Time and memory for each stage, from processes that did run every cell."""
     figures = growth.growth(repeats=1, tell=print, sizes=(10, 30, 60))
     assert len(figures) == 2 * len(growth.STAGES)
-    for time_per_cell, memory in zip(figures[::2], figures[1::2], strict=True):
+    for time_per_cell, held in zip(figures[::2], figures[1::2], strict=True):
         assert set(time_per_cell.raw) == {"10 cells s", "30 cells s", "60 cells s"}
-        assert 0.5 < memory.median < 2
+        assert 0.5 < held.median < 2
+
+
+@pytest.mark.docker
+def test_a_container_tells_the_most_that_its_worker_ever_held(
+    open_docker: Callable[[], DockerEngine], numpy_key: WorkerKey
+) -> None:
+    """With cgroups of either version: 96 MiB that a job had for a moment are in it."""
+    held = "import numpy as np\n\ndef run(inputs, workdir):\n    np.ones(12 << 20)\n    return {}\n"
+    with open_docker() as engine:
+        endpoint = engine.start(numpy_key)
+        try:
+            before = memory._container_peak(endpoint.place)
+            with Session(engine.connect(endpoint)) as session:
+                job = Job(
+                    id="holds", file="pytorch.py", source=held, stages=("run",), inputs={}, seed=0,
+                    profile="native", limits=Limits(seconds=20, memory_mb=512),
+                )  # fmt: skip
+                assert session.run(job).status == "ok"
+            assert 80 < memory._container_peak(endpoint.place) - before < 200
+        finally:
+            engine.stop(endpoint)

@@ -3,8 +3,8 @@
 A warm worker and its forks share what the framework's import left in memory, so resident sets must
 not be added up. In virtual environments the proportional sets are: the sum of ``Pss`` over the
 worker and everything below it (``/proc/<pid>/smaps_rollup``), looked at again and again while cells
-run. In containers the kernel keeps the cgroup's highest use itself (``memory.peak``); it counts the
-tmpfs of the jobs, too.
+run. In containers the kernel keeps the cgroup's highest use itself (``memory.peak``, in cgroups of
+version 1 ``memory.max_usage_in_bytes``); it counts the tmpfs of the jobs, too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from paritylab.runner import Settings, run_all
 AT_ONCE = 4
 PASSES = 6
 _EVERY = 0.01
+_PEAKS = ("memory.peak", "memory/memory.max_usage_in_bytes")  # of cgroups version 2, version 1
 
 
 def memory(
@@ -96,13 +97,14 @@ def _watched(endpoint: Endpoint) -> Iterator[Callable[[], float]]:
 
 
 def _container_peak(container: str) -> float:
-    file = "/sys/fs/cgroup/memory.peak"
-    code, said = open_client().containers.get(container).exec_run(["cat", file], user="0:0")
+    either = " || ".join(f"cat /sys/fs/cgroup/{name}" for name in _PEAKS)
+    running = open_client().containers.get(container)
+    code, (said, why) = running.exec_run(["sh", "-c", either], user="0:0", demux=True)
     if code:
         raise EngineError(
-            f"a container has no {file}",
-            why=said.decode("utf-8", "replace").strip(),
-            fix="a kernel from 5.19 on and cgroups v2, or --engine venv",
+            "a container does not tell its memory's peak",
+            why=why.decode("utf-8", "replace").strip(),
+            fix="cgroups with the memory controller (version 2: Linux 5.19 on), or --engine venv",
         )
     return int(said) / (1 << 20)
 
