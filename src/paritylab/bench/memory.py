@@ -103,7 +103,7 @@ def _container_peak(container: str) -> float:
     if code:
         raise EngineError(
             "a container does not tell its memory's peak",
-            why=why.decode("utf-8", "replace").strip(),
+            why=(why or b"").decode("utf-8", "replace").strip(),
             fix="cgroups with the memory controller (version 2: Linux 5.19 on), or --engine venv",
         )
     return int(said) / (1 << 20)
