@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -57,7 +58,9 @@ def read_object(file: BinaryIO, each: Mapping[str, Callable[[int, Any], Any]]) -
     object, has a key twice, or a number that no float or 64-bit integer is; RecursionError where
     it is nested too deeply.
     """
-    events = ijson.basic_parse(file, buf_size=_CHUNK, use_float=True)
+    # Without a last line end a string that begins behind the object would be taken for nothing.
+    text = chain(iter(partial(file.read, _CHUNK), b""), [b"\n"])
+    events = ijson.basic_parse(ijson.from_iter(text), use_float=True)
     try:
         return _object(events, each)
     except ijson.JSONError as fault:  # for some backends its text is bytes

@@ -123,7 +123,8 @@ def test_what_is_no_json_is_never_read_as_some(body: str, chunk: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "1", "{", '{"a"}', '{"a": }', '{"a": 1,}', '{"a": [1,]}', '{"a": [,1]}',
-     '{"a": 1} x', '{"a": 1, "a": 2}', '{"a": [1 2]}', '{a: 1}', '{"a": 1 "b": 2}', '{"a": [1}'],
+     '{"a": 1} x', '{}"', '{}"}', '{"a": 1, "a": 2}', '{"a": [1 2]}', '{a: 1}', '{"a": 1 "b": 2}',
+     '{"a": [1}'],
 )  # fmt: skip
 def test_every_fault_is_a_value_error(text: str) -> None:
     """The caller asks the whole file what is wrong."""
