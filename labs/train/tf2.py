@@ -10,7 +10,6 @@ def run(inputs, workdir):
     y = tf.constant(inputs["y"])  # [352, 1]
     x_test = tf.constant(inputs["x_test"])  # [90, 10]
     y_test = tf.constant(inputs["y_test"])  # [90, 1]
-    batches = tf.constant(inputs["batches"])  # [176, 32]
 
     # Network
     net = tf.keras.Sequential(
@@ -28,6 +27,7 @@ def run(inputs, workdir):
     # BEGIN SOLUTION
     loss_fn = tf.keras.losses.MeanSquaredError()
     optimizer = tf.keras.optimizers.SGD(inputs["learning_rate"])
+    optimizer.build(net.trainable_variables)
     # END SOLUTION
 
     # One step: Python runs it once to trace it, TensorFlow ever after
@@ -44,7 +44,10 @@ def run(inputs, workdir):
 
     # Training
     # BEGIN SOLUTION
-    losses = [step(tf.gather(x, r), tf.gather(y, r)) for r in batches]
+    losses = [
+        step(tf.gather(x, rows), tf.gather(y, rows))
+        for rows in inputs["batches"]  # [176, 32]
+    ]
     # END SOLUTION
 
     # Test

@@ -2,8 +2,8 @@
 
 Its source travels in a worker's start frame (Python 3.7 to 3.13, stdlib only).
 
-Never here: a session, an eager op, a Keras model, an operation on several threads. Their threads
-do not survive a fork, and the child waits for them for ever.
+Never here: a session, a graph, an eager op, a Keras model, an operation on several threads. Their
+threads do not survive a fork, and the child waits for them for ever.
 """
 
 from __future__ import annotations
@@ -32,9 +32,13 @@ def warm(name: str) -> None:
         with suppress(ImportError):
             importlib.import_module("torch.utils.serialization")
     if name == "tensorflow":
+        tensorflow = sys.modules["tensorflow"]
         for lazy in _LAZY:
             with suppress(AttributeError, ImportError):
-                operator.attrgetter(lazy)(sys.modules["tensorflow"])
+                operator.attrgetter(lazy)(tensorflow)
+        # The context, as far as it is Python. To set a number asks for no device; to get one does.
+        with suppress(AttributeError):
+            tensorflow.config.threading.set_intra_op_parallelism_threads(0)
 
 
 def settle() -> None:

@@ -455,7 +455,8 @@ def _enter(job: Job) -> None:
     _die_with(parent)  # after the change of uid, which forgets it
     os.makedirs(job.work, exist_ok=True)
     os.chdir(job.work)
-    os.environ.update(HOME=job.work, TMPDIR=job.work, PWD=job.work)
+    for name in ("HOME", "TMPDIR", "PWD"):  # not by `update`, which asks every class of mappings
+        os.environ[name] = job.work
     tempfile.tempdir = None  # an import may have asked for the old one
 
 

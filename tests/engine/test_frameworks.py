@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,27 @@ def test_one_thread_before_the_fork(opened: Opened) -> None:
     with Session(engine.connect(endpoint)) as session:
         assert session.hello.threads == 1
         assert set(key.preload) < set(session.hello.versions)
+
+
+LOOKED = """
+import sys
+
+def run(inputs, workdir):
+    asked = False
+    if "torch" in sys.modules:
+        asked = sys.modules["torch"].cuda.is_initialized()
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.eager import context
+        asked = context.context()._physical_devices is not None
+    return {"asked": asked}
+"""
+
+
+def test_no_device_is_asked_for_before_the_fork(opened: Opened, implementation: str) -> None:
+    """Whoever asks a framework for its devices starts CUDA, which does not survive a fork."""
+    engine, _, endpoint = opened
+    job = replace(step(implementation, "portable"), source=LOOKED)
+    assert run(engine, endpoint, job).values["asked"] is False
 
 
 def test_forks_train_and_agree(opened: Opened, implementation: str) -> None:

@@ -17,7 +17,7 @@ from paritylab.bench.growth import SIZES, growth
 from paritylab.bench.memory import memory
 from paritylab.bench.model import Figure, Tell
 from paritylab.bench.scaling import scaling
-from paritylab.bench.warm import warm_cells, whole_matrix
+from paritylab.bench.warm import connections, warm_cells, whole_matrix
 from paritylab.engines.base import Engine
 from paritylab.errors import UsageError, nearest
 from paritylab.grade import seeds
@@ -126,7 +126,8 @@ def _opened(options: Options, work: Callable[[list[Cell], Engine], list[Figure]]
 
 def _warm(request: Request, tell: Tell) -> list[Figure]:
     def work(cells: list[Cell], engine: Engine) -> list[Figure]:
-        return warm_cells(cells, engine, jobs=_jobs(), repeats=request.repeats, tell=tell)
+        figures = warm_cells(cells, engine, jobs=_jobs(), repeats=request.repeats, tell=tell)
+        return [*figures, connections(cells, engine, repeats=request.repeats)]
 
     return _opened(request.options(*(request.labs or SHORT_LABS)), work)
 

@@ -1,29 +1,34 @@
 """Figures (a) and (b): warm cells against what people do otherwise, the matrix against its floor.
 
 ``docker run`` per cell is a plain script in a fresh container (``plainrun``); ``--cold`` is our own
-worker, started for one cell only. All times are seconds of wall time.
+worker, started for one cell only. Seconds per cell are those that the cells took, over their
+number and that of the jobs: what a long run comes to. The end of a run, when not every job has a
+cell left, weighs differently in each of the three, and is in none of them.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any, TypeVar, cast
 
 from paritylab.bench.model import Figure, Target, Tell, ratio
 from paritylab.compare import compare
-from paritylab.engines.base import Engine
+from paritylab.engines.base import Endpoint, Engine
 from paritylab.engines.docker import DockerEngine
 from paritylab.engines.dockerclient import open_client
 from paritylab.errors import EngineError
 from paritylab.fleet import LocalFleet
 from paritylab.model import Cell, CellResult
 from paritylab.plainrun import docker_run
-from paritylab.runner import Settings, problem_of, run_all, worker_keys
+from paritylab.runner import Runner, Settings, problem_of, run_all, worker_keys
+from paritylab.turns import share_out
 from paritylab.wire import Session
 
+H = TypeVar("H")
+T = TypeVar("T")
 TARGETS = {"docker run": Target(least=20)}
 FLOOR = Target(most=1.25)
 WARM_PASSES = 10  # a warm cell is short: each repeat times this many passes over the cells
@@ -75,6 +80,28 @@ def _warm_figure(way: str, lab: str, times: dict[str, dict[str, list[float]]]) -
     )
 
 
+def connections(cells: Sequence[Cell], engine: Engine, *, repeats: int) -> Figure:
+    """Measure what it takes to be connected to a worker that is up.
+
+    A run pays it once for each job and worker. Raises EngineError where there is no worker.
+    """
+    samples = []
+    with LocalFleet(engine) as fleet:
+        keys = worker_keys(cells, Settings().profile)
+        fleet.prefetch(keys)
+        for _ in range(repeats):
+            samples.append(
+                statistics.fmean(_connecting(engine, fleet.endpoint(key)) for key in keys)
+            )
+    return Figure(
+        letter="a",
+        name="a connection to a warm worker",
+        unit="s",
+        samples=tuple(samples),
+        note="one for each job and worker of a run, and in no warm cell above",
+    )
+
+
 def whole_matrix(
     cells: Sequence[Cell], engine: Engine, *, jobs: int, repeats: int, tell: Tell
 ) -> list[Figure]:
@@ -91,49 +118,72 @@ def whole_matrix(
 def _warm_seconds(
     cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell
 ) -> tuple[float, float]:
-    """Wall seconds per cell once every worker is up and has answered each cell once.
+    """Seconds per cell once every job is connected to every worker and has had each cell once.
 
-    Also returned: what of them the implementations themselves compute for, spread over the jobs.
+    Also returned: what of them the implementations themselves compute for.
     """
-    with LocalFleet(engine) as fleet:
-        many = list(cells) * WARM_PASSES
-        _all_green(run_all(cells, engine, Settings(), jobs=jobs, fleet=fleet))
-        begun = time.monotonic()
-        results = _all_green(run_all(many, engine, Settings(), jobs=jobs, fleet=fleet))
-        seconds = (time.monotonic() - begun) / len(many)
-    computing = sum(result.worker_seconds for result in results) / len(many) / jobs
+    with LocalFleet(engine) as fleet, ExitStack() as stack:
+        runners = [stack.enter_context(Runner(engine, fleet, Settings())) for _ in range(jobs)]
+        fleet.prefetch(worker_keys(cells, Settings().profile))
+        for runner in runners:
+            _all_green([runner.run(cell) for cell in cells])
+        results = _all_green(_each(list(cells) * WARM_PASSES, runners, Runner.timed))
+    seconds = _per_cell((result.seconds for result in results), jobs)
+    computing = _per_cell((result.worker_seconds for result in results), jobs)
     tell(f"{cells[0].lab.slug}, warm: {seconds:.3f} s per cell, {computing:.3f} s computing")
     return seconds, computing
 
 
+def _connecting(engine: Engine, endpoint: object) -> float:
+    if not isinstance(endpoint, Endpoint):
+        raise EngineError(f"there is no worker: {endpoint}", fix="paritylab doctor")
+    begun = time.monotonic()
+    with Session(engine.connect(endpoint)):
+        return time.monotonic() - begun
+
+
 def _plain_seconds(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
-    """Wall seconds per cell with a plain ``docker run`` for each; the answers are checked."""
+    """Seconds per cell with a plain ``docker run`` for each; the answers are checked."""
     engine.prepare(worker_keys(cells, Settings().profile))
     images = cast(DockerEngine, engine).images
 
-    def one(cell: Cell) -> None:
+    def one(client: Any, cell: Cell) -> float:
         image = images[f"{cell.environment.name}-{cell.device}"]
         problem = problem_of(cell.lab, Settings())
-        found = docker_run(open_client(), image, cell, problem.inputs)
+        begun = time.monotonic()
+        found = docker_run(client, image, cell, problem.inputs)
+        seconds = time.monotonic() - begun
         report = compare(found, problem.expected[cell.implementation], cell.lab.outputs)
         if report.faults or report.divergences:
             raise EngineError(f"{cell.id}: the plain script's answer is wrong")
+        return seconds
 
-    begun = time.monotonic()
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(one, cells))
-    seconds = (time.monotonic() - begun) / len(cells)
+    seconds = _per_cell(_each(cells, [open_client() for _ in range(jobs)], one), jobs)
     tell(f"{cells[0].lab.slug}, docker run: {seconds:.3f} s per cell")
     return seconds
 
 
 def _cold_seconds(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
-    """Wall seconds per cell with a fresh worker (and container) for each."""
-    begun = time.monotonic()
-    _all_green(run_all(cells, engine, Settings(cold=True), jobs=jobs))
-    seconds = (time.monotonic() - begun) / len(cells)
+    """Seconds per cell with a fresh worker (and container) for each."""
+    results = _all_green(run_all(cells, engine, Settings(cold=True), jobs=jobs))
+    seconds = _per_cell((result.seconds for result in results), jobs)
     tell(f"{cells[0].lab.slug}, cold: {seconds:.3f} s per cell")
     return seconds
+
+
+def _each(cells: Sequence[Cell], hands: Sequence[H], do: Callable[[H, Cell], T]) -> list[T]:
+    """What ``do`` gives for each cell, every hand in a thread of its own."""
+    found: dict[int, T] = {}
+
+    def one(hand: H, number: int) -> None:
+        found[number] = do(hand, cells[number])
+
+    share_out(len(cells), hands, one, stop=lambda: None)
+    return [found[number] for number in range(len(cells))]
+
+
+def _per_cell(busy: Iterable[float], jobs: int) -> float:
+    return statistics.fmean(busy) / jobs
 
 
 def _floor(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
