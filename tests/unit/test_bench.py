@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,13 @@ from typer.testing import CliRunner
 
 from paritylab import catalog, report
 from paritylab.accept import accept
-from paritylab.bench import grading, growth, memory, scaling, suite
+from paritylab.bench import grading, growth, memory, scaling, suite, warm
 from paritylab.bench.growth import Cost
 from paritylab.bench.model import Figure, Target, ratio
 from paritylab.bench.project import write_project
 from paritylab.bench.suite import LETTERS, Request
 from paritylab.cli.app import app
+from paritylab.engines.base import Channel, Endpoint
 from paritylab.engines.here import HereEngine
 from paritylab.errors import EngineError, UsageError
 from paritylab.matrix import Selection, cells
@@ -177,6 +179,39 @@ def test_memory_is_that_of_a_process_and_all_below_it() -> None:
     assert len(tree) == 2
     assert 64 <= held < 110
     assert memory._pss(child.pid) == 0.0
+
+
+class Slow(HereEngine):
+    """A connection to its workers takes a second."""
+
+    def connect(self, endpoint: Endpoint) -> Channel:
+        """See Engine."""
+        time.sleep(1)
+        return super().connect(endpoint)
+
+
+def test_a_warm_cell_is_timed_on_a_connection_that_is_open(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection is once for each job and worker, whatever runs on it: it is told by itself."""
+    (tmp_path / "torch.py").write_text((FIXTURES / "stand_in/torch.py").read_text())
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    accept(catalog.load(project).labs["double"], [], []).write()
+    torch = Selection(implementations=("pytorch",))
+    (cell,) = [one for one in cells(catalog.load(project), torch) if not one.unsupported]
+    with Slow() as engine:
+        figures = warm.warm_cells([cell], engine, jobs=2, repeats=1, tell=print)
+        connection = warm.connections([cell], engine, repeats=2)
+    assert {figure.name for figure in figures} == {
+        f"{what}: --cold per cell against warm" for what in ("double", "all 1 labs")
+    }
+    counted = (
+        2 * 1.0 / warm.WARM_PASSES / 2
+    )  # two connections, in the mean of ten cells of two jobs
+    for figure in figures:
+        assert 0 < figure.parts["warm s"][0] < counted < 0.5 < figure.parts["--cold s"][0]
+    assert len(connection.samples) == 2
+    assert all(1 < seconds < 10 for seconds in connection.samples)
 
 
 def test_a_workers_memory_is_measured_on_a_real_one(

@@ -46,9 +46,8 @@ def warm_cells(
     runnable = [cell for cell in cells if not cell.unsupported]
     labs = sorted({cell.lab.slug for cell in runnable})
     groups = {lab: [cell for cell in runnable if cell.lab.slug == lab] for lab in labs}
-    ways = {"--cold": _cold_seconds}
-    if engine.name == "docker":
-        ways["docker run"] = _plain_seconds
+    ways = {"docker run": _plain_seconds} if engine.name == "docker" else {}
+    ways["--cold"] = _cold_seconds
     named = ("warm", "computing", *ways)
     times: dict[str, dict[str, list[float]]] = {way: {lab: [] for lab in labs} for way in named}
     for _ in range(repeats):
@@ -63,9 +62,7 @@ def warm_cells(
             sum(by_lab[lab][i] * len(groups[lab]) for lab in labs) / len(runnable)
             for i in range(repeats)
         ]
-    return [
-        _warm_figure(way, lab, times) for way in sorted(ways, reverse=True) for lab in times[way]
-    ]
+    return [_warm_figure(way, lab, times) for way in ways for lab in times[way]]
 
 
 def _warm_figure(way: str, lab: str, times: dict[str, dict[str, list[float]]]) -> Figure:
