@@ -80,13 +80,13 @@ def test_one_more_submission_is_told_with_where_its_time_goes() -> None:
 def test_a_peak_is_that_of_the_process_alone(tmp_path: Path) -> None:
     """What the benchmark itself holds does not hide what a stage takes."""
     held = bytearray(b"x" * (200 << 20))
-    small = growth.timed([sys.executable, "-c", "pass"], tmp_path)
-    large = growth.timed([sys.executable, "-c", "x = b'x' * (100 << 20)"], tmp_path)
-    assert small.peak < 60
-    assert 100 < large.peak < 160
+    small = growth.peak_of([sys.executable, "-c", "pass"], tmp_path)
+    large = growth.peak_of([sys.executable, "-c", "x = b'x' * (100 << 20)"], tmp_path)
+    assert small < 60
+    assert 100 < large < 160
     assert len(held) == 200 << 20
     with pytest.raises(EngineError, match="failed") as told:
-        growth.timed([sys.executable, "-c", "raise SystemExit('planted')"], tmp_path)
+        growth.peak_of([sys.executable, "-c", "raise SystemExit('planted')"], tmp_path)
     assert "planted" in str(told.value)
 
 

@@ -1,8 +1,8 @@
 """Figure (g): what a cell costs in a matrix of 10, 100, 1,000 and 10,000 cells.
 
-Every stage is a process of its own, timed from outside with its peak of memory (``wait4``): what
-starts and ends with the process is the same for all sizes, so the cost of a cell is what a matrix
-takes more than the smallest one, over the cells that it has more. The stages:
+Every stage is a process of its own, whose peak of memory is seen from outside (``wait4``); its
+seconds begin when all is imported. The cost of a cell is what a matrix takes more than the smallest
+one, over the cells that it has more: what is the same for all sizes is not in it. The stages:
 
 - ``collection``: ``pytest --collect-only`` over the project: catalog, matrix, a test per cell;
 - ``scheduling``: every cell run for real (inputs, a fork of a warm worker, verdict) by
@@ -24,34 +24,36 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from paritylab.bench.model import Figure, Target, Tell
-from paritylab.bench.project import IMPLEMENTATIONS, write_project
+from paritylab.bench.project import write_project
 from paritylab.errors import EngineError
-from paritylab.shipped import shipped
 
 SIZES = (10, 100, 1_000, 10_000)
 FLAT = Target(most=1.2)
-STAGES = {"collection": 3, "scheduling": 1, "reporting": 3}
-"""How often each is run for one sample, of which the least seconds count.
+_HERE = "paritylab.bench"
+STAGES = {
+    "collection": (f"{_HERE}.collecting", "process_time", 7),
+    "scheduling": (f"{_HERE}.stages", "monotonic", 1),
+    "reporting": (f"{_HERE}.stages", "process_time", 3),
+}
+"""Of each stage its module, its clock and how often it is run for one sample.
 
-Where 1,000 cells take a tenth of a second more than ten, and the process two seconds to start, the
-start's own ups and downs are all that a single run shows.
+CPU time where the process does the work alone: what else the machine does is not in it. The least
+counts: 1,000 cells are collected in a twentieth of a second, and caches can hide them.
 """
 # A process starts with the peak of the one that forked it, so a small one stands between: in ours
 # a peak below our own memory would not be seen.
 _WATCH = """\
-import os, subprocess, sys, time
-begun = time.monotonic()
+import os, subprocess, sys
 process = subprocess.Popen(sys.argv[2:])
 _, status, usage = os.wait4(process.pid, 0)
 with open(sys.argv[1], "w") as told:
-    print(os.waitstatus_to_exitcode(status), time.monotonic() - begun, usage.ru_maxrss, file=told)
+    print(os.waitstatus_to_exitcode(status), usage.ru_maxrss, file=told)
 """
-_CALL = "from paritylab.bench import stages; stages.{stage}({count})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a process took: seconds of wall time, and its largest resident set in MiB."""
+    """What a stage took: seconds of its clock, and its largest resident set in MiB."""
 
     seconds: float
     peak: float
@@ -63,9 +65,14 @@ def growth(*, repeats: int, tell: Tell, sizes: Sequence[int] = SIZES) -> list[Fi
     with TemporaryDirectory(prefix="paritylab-bench-") as name:
         projects = {n: write_project(Path(name) / str(n), n) for n in sizes}
         for repeat in range(repeats):
-            for stage, runs in STAGES.items():
-                for n, project in projects.items():
-                    cost = least(_measured(stage, n, project) for _ in range(runs))
+            for stage, (*_, runs) in STAGES.items():
+                # By turns: a machine that grows faster or slower does so for all sizes.
+                rounds = [
+                    {n: _measured(stage, n, project) for n, project in projects.items()}
+                    for _ in range(runs)
+                ]
+                for n in sizes:
+                    cost = least(one[n] for one in rounds)
                     costs[stage][n].append(cost)
                     took = f"{cost.seconds:.2f} s, {cost.peak:.0f} MiB"
                     tell(f"{stage} {repeat + 1}: {n:,} cells, {took}")
@@ -79,17 +86,15 @@ def least(runs: Iterable[Cost]) -> Cost:
 
 
 def _measured(stage: str, count: int, project: Path) -> Cost:
-    python = [sys.executable, "-B"]
-    command = [*python, "-c", _CALL.format(stage=stage, count=count)]
-    if stage == "collection":
-        tests = str(shipped("tests/labs"))
-        command = [*python, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", tests]
-        command += [f"--implementation={name}" for name in IMPLEMENTATIONS]
-    return timed(command, project)
+    told = project / "seconds.txt"
+    module, clock, _ = STAGES[stage]
+    call = f"from paritylab.bench.stage import run; run{module, stage, clock, count, str(told)}"
+    peak = peak_of([sys.executable, "-B", "-c", call], project)
+    return Cost(seconds=float(told.read_text()), peak=peak)
 
 
-def timed(command: Sequence[str], project: Path) -> Cost:
-    """Run a command for a project to its end; raises EngineError when it fails."""
+def peak_of(command: Sequence[str], project: Path) -> float:
+    """Run a command for a project to its end: MiB at most; raises EngineError when it fails."""
     environment = {**os.environ, "PARITYLAB_ROOT": str(project)}
     told = project / "told.txt"
     watched = [sys.executable, "-I", "-S", "-c", _WATCH, str(told), *command]
@@ -104,12 +109,12 @@ def timed(command: Sequence[str], project: Path) -> Cost:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
-        status, seconds, peak = map(float, told.read_text().split())
+        status, peak = map(int, told.read_text().split())
         if status:
             said.seek(0)
             words = said.read()[-2000:].decode("utf-8", "replace")
             raise EngineError(f"{' '.join(command)[:200]} failed", why=words)
-    return Cost(seconds=seconds, peak=peak / 1024)
+    return peak / 1024
 
 
 def _figures(stage: str, costs: dict[int, list[Cost]]) -> list[Figure]:

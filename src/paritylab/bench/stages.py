@@ -1,4 +1,4 @@
-"""What figure (g) runs as processes of their own; see ``growth``."""
+"""Figure (g)'s scheduling and reporting: what is run in a process of its own; see ``growth``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from paritylab import catalog, report
 from paritylab import results as results_file
 from paritylab.bench.project import IMPLEMENTATIONS
+from paritylab.bench.stage import Work
 from paritylab.engines.here import HereEngine
 from paritylab.errors import EngineError
 from paritylab.html import write
@@ -23,28 +24,36 @@ from paritylab.model import Cell, CellResult
 from paritylab.runner import Settings, run_all
 
 
-def scheduling(count: int) -> None:
-    """Run every cell of the project at hand; raises EngineError for a cell that is not green."""
-    jobs = len(os.sched_getaffinity(0))
-    with HereEngine() as engine:
-        found = run_all(_runnable(count), engine, Settings(), jobs=jobs)
-    red = next((one for one in found if not one.verdict.green), None)
-    if red:
-        raise EngineError(f"{red.cell}: {red.verdict}: {red.message}")
+def scheduling(count: int) -> Work:
+    """Run every cell of the project at hand, which are green."""
+    chosen, jobs = _runnable(count), len(os.sched_getaffinity(0))
+
+    def work() -> None:
+        with HereEngine() as engine:
+            found = run_all(chosen, engine, Settings(), jobs=jobs)
+        red = next((one for one in found if not one.verdict.green), None)
+        if red:
+            raise EngineError(f"{red.cell}: {red.verdict}: {red.message}")
+
+    return work
 
 
-def reporting(count: int) -> None:
+def reporting(count: int) -> Work:
     """Write and read back the reports of a run of so many cells, made from one that ran."""
     chosen = _runnable(count)
     with HereEngine() as engine:
         (one,) = run_all(chosen[:1], engine, Settings(), jobs=1)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        _written([_as(one, cell) for cell in chosen], chosen, folder)
-        read = results_file.read(folder / "results.json")
-        write(folder / "report.html", pieces(read))
-        if len(read.cells) != count:
-            raise EngineError(f"{len(read.cells)} of {count} cells came back")
+
+    def work() -> None:
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            _written([_as(one, cell) for cell in chosen], chosen, folder)
+            read = results_file.read(folder / "results.json")
+            write(folder / "report.html", pieces(read))
+            if len(read.cells) != count:
+                raise EngineError(f"{len(read.cells)} of {count} cells came back")
+
+    return work
 
 
 def _written(found: list[CellResult], chosen: list[Cell], folder: Path) -> None:
