@@ -13,6 +13,7 @@ from paritylab.digest import digest
 from paritylab.engines.base import Endpoint
 from paritylab.engines.venv import VenvEngine
 from paritylab.model import Limits, WorkerKey
+from paritylab.scenarios import solve
 from paritylab.wire import Job, JobResult, Session
 
 pytestmark = pytest.mark.frameworks
@@ -182,3 +183,23 @@ def test_the_step_is_right(opened: Opened, implementation: str) -> None:
     expected = np.mean((np.maximum(x @ w1, 0) @ w2 - y) ** 2)
     got = run(engine, endpoint, job).values["loss"]
     np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-6)
+
+
+TRACING = [one for one in WORKERS if one.id.startswith("tf2@")]
+
+
+@pytest.mark.parametrize("opened", TRACING, indirect=True)
+def test_train_is_traced_once_as_its_readme_says(opened: Opened) -> None:
+    """A traced function that makes variables is traced again: the optimiser has to have its own."""
+    lab = catalog.load(PROJECT).labs["train"]
+    source = (lab.folder / "tf2.py").read_text()
+    for old, new in (
+        ("def run(", "traces = []\n\n\ndef run("),
+        ("    with tf.GradientTape()", "    traces.append(1)\n        with tf.GradientTape()"),
+        ("    return {\n", '    return {\n        "traces": len(traces),\n'),
+    ):
+        assert source.count(old) == 1
+        source = source.replace(old, new)
+    job = replace(step("tf2", "portable"), source=source, inputs=solve(lab, 0).inputs)
+    engine, _, endpoint = opened
+    assert run(engine, endpoint, job).values["traces"] == 1
