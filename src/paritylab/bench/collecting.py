@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from paritylab.bench.growth import Work
 from paritylab.bench.project import IMPLEMENTATIONS
-from paritylab.bench.stage import Work
 from paritylab.errors import EngineError
 from paritylab.shipped import shipped
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from paritylab import catalog, report
 from paritylab import results as results_file
+from paritylab.bench.growth import Work
 from paritylab.bench.project import IMPLEMENTATIONS
-from paritylab.bench.stage import Work
 from paritylab.engines.here import HereEngine
 from paritylab.errors import EngineError
 from paritylab.html import write
