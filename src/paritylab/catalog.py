@@ -20,6 +20,7 @@ from paritylab.model import (
     IMPLEMENTATIONS,
     Claim,
     Comparison,
+    CpuBits,
     Environment,
     Lab,
     LabImplementation,
@@ -175,7 +176,6 @@ def lab_of(
         guide=model.guide,
         seed=model.seed,
         stages=model.stages,
-        cpu_bits=model.cpu_bits,
         outputs={name: _output(name, output) for name, output in model.outputs.items()},
         implementations=implementations,
         limits=Limits(**model.limits.model_dump()),
@@ -226,6 +226,7 @@ def _lab_implementation(
         source=None if model.unsupported else source,
         requires=model.requires,
         unsupported=model.unsupported,
+        cpu_bits=CpuBits(model.cpu_bits) if model.cpu_bits else None,
     )
 
 

@@ -27,6 +27,15 @@ def cpu_class() -> str:
     return f"{kind} {'/'.join(_cache_sizes())}".strip()
 
 
+def family_of(known: str) -> str:
+    """Vendor and family out of a CPU's class: ``GenuineIntel-6``.
+
+    ``rcpps`` and ``rsqrtps`` approximate 1/x and 1/sqrt(x) to 12 bits, and which they are is the
+    vendor's affair; TensorFlow's kernels begin with them.
+    """
+    return "-".join(known.split("-")[:2])
+
+
 def cpu_facts() -> dict[str, str]:
     """What the kernel tells of the first processor, by its own names (``flags``, ``microcode``)."""
     try:

@@ -37,6 +37,17 @@ class Comparison(StrEnum):
     MEASURED = "measured"
 
 
+class CpuBits(StrEnum):
+    """What of the CPU an implementation's bits depend on even under the portable profile.
+
+    ``FAMILY``: its vendor and family, by the instructions that approximate 1/x and 1/sqrt(x);
+    ``MODEL``: the sizes of its caches as well.
+    """
+
+    FAMILY = "family"
+    MODEL = "model"
+
+
 class Verdict(StrEnum):
     """What became of a cell."""
 
@@ -109,13 +120,14 @@ class LabImplementation:
 
     ``requires`` holds packaging requirements that an environment's lock must satisfy;
     ``unsupported`` is the reason why this lab has no such implementation (then ``source`` is
-    None).
+    None). Where there are ``cpu_bits``, digests are recorded for each such kind of CPU.
     """
 
     name: str
     source: Path | None
     requires: tuple[str, ...]
     unsupported: str | None
+    cpu_bits: CpuBits | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +135,7 @@ class Lab:
     """One folder of ``labs/``.
 
     ``stages`` are functions of every implementation, run in order, each in a process of its own
-    with a shared working directory; their outputs are merged. ``cpu_bits`` says that bits depend on
-    the CPU even under the portable profile: digests are then recorded per CPU class.
+    with a shared working directory; their outputs are merged.
     """
 
     slug: str
@@ -133,7 +144,6 @@ class Lab:
     guide: str
     seed: int
     stages: tuple[str, ...]
-    cpu_bits: bool
     outputs: Mapping[str, OutputSpec]
     implementations: Mapping[str, LabImplementation]
     limits: Limits
@@ -160,6 +170,12 @@ class Cell:
     environment: Environment
     device: str
     unsupported: str | None
+
+    @property
+    def cpu_bits(self) -> CpuBits | None:
+        """What of the CPU its bits depend on, by the lab's own word."""
+        ours = self.lab.implementations.get(self.implementation)
+        return ours.cpu_bits if ours else None
 
     @property
     def id(self) -> str:

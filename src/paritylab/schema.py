@@ -70,6 +70,7 @@ class ImplementationModel(Strict):
 
     requires: tuple[NonEmpty, ...] = ()
     unsupported: NonEmpty | None = None
+    cpu_bits: Literal["family", "model"] | None = None
 
 
 class LimitsModel(Strict):
@@ -96,7 +97,6 @@ class LabModel(Strict):
     guide: NonEmpty
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     stages: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] = ("run",)
-    cpu_bits: bool = False
     limits: LimitsModel = LimitsModel()
     outputs: Annotated[dict[str, OutputModel], Field(min_length=1)]
     implementations: dict[Name, ImplementationModel] = Field(default_factory=dict)

@@ -1,8 +1,9 @@
 """Cells without files: matrices of any size for tests of splits and merges."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Lab, Limits, Verdict
+from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, CpuBits, Lab, Limits, Verdict
 from paritylab.stacks import Environment, Stack, Support
 
 
@@ -45,13 +46,19 @@ def lab(slug: str) -> Lab:
         guide="",
         seed=0,
         stages=("run",),
-        cpu_bits=False,
         outputs={},
         implementations={},
         limits=Limits(),
         claims=(),
         rubric=None,
     )
+
+
+def with_cpu_bits(cell: Cell, bits: CpuBits | None) -> Cell:
+    """The same cell of a lab that says so much of its implementation."""
+    ours = replace(cell.lab.implementations[cell.implementation], cpu_bits=bits)
+    implementations = {**cell.lab.implementations, cell.implementation: ours}
+    return replace(cell, lab=replace(cell.lab, implementations=implementations))
 
 
 def cell(slug: str, implementation: str, where: str, unsupported: str | None = None) -> Cell:

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 from conftest import PROJECT
+from synthetic import with_cpu_bits
 
 from paritylab import catalog, matrix
 from paritylab.audit.model import Difference, Observation, Outcome
 from paritylab.audit.search import AGAIN, LONG_AGAIN, LONG_SECONDS, Search
 from paritylab.audit.tasks import Task
 from paritylab.matrix import Selection
-from paritylab.model import Cell, Verdict
+from paritylab.model import Cell, CpuBits, Verdict
 
 MOVED = Difference(
     output="loss", index=(3,), step=3, baseline="1.0", got="1.5", ulp=2, relative=0.5,
@@ -118,7 +119,7 @@ def test_what_moves_after_all_is_run_as_often_as_anything(cell: Cell) -> None:
 
 def test_a_lab_that_depends_on_the_cpu_by_its_own_word_is_not_searched(cell: Cell) -> None:
     """All else has shown that nothing else moves it, also where CPU and all others were varied."""
-    own = replace(cell, lab=replace(cell.lab, cpu_bits=True))
+    own = with_cpu_bits(cell, CpuBits.MODEL)
     moved = (("cpu-zen2",), ("threads",), ("cpu-zen2", "home"))
     seen, machine = plan(own, *moved), Machine("cpu-zen2", "threads")
     causes = Search(machine.run, lambda _: seen).causes([own])[own.id]
@@ -134,7 +135,7 @@ def test_anything_else_that_moves_such_a_lab_is_searched(
     cell: Cell, extra: tuple[str, ...]
 ) -> None:
     """A promise of bits, or a combination that none of its parts tells."""
-    own = replace(cell, lab=replace(cell.lab, cpu_bits=True))
+    own = with_cpu_bits(cell, CpuBits.MODEL)
     seen, machine = plan(own, ("cpu-zen2",), extra), Machine("cpu-zen2", "+".join(extra))
     causes = Search(machine.run, lambda _: seen).causes([own])[own.id]
     assert machine.asked

@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from synthetic import with_cpu_bits
 
 from paritylab import catalog, matrix
 from paritylab.audit.model import Difference, Equivalence, Observation, Outcome, Tier
 from paritylab.audit.tiers import cell_audit
 from paritylab.matrix import Selection
-from paritylab.model import Cell, Verdict
+from paritylab.model import Cell, CpuBits, Verdict
 
 FIRST = Difference(
     output="doubled", index=(0,), step=None, baseline="1", got="2", ulp=3, relative=0.1,
@@ -62,13 +63,20 @@ def test_tier_and_promise(
     assert (verdict.tier, verdict.broken, verdict.reached) == (tier, broken, not broken)
 
 
-def test_a_lab_with_cpu_bits_is_let_off_for_another_cpu_and_for_nothing_else(cell: Cell) -> None:
+def test_bits_of_a_model_are_let_off_for_another_cpu_and_for_nothing_else(cell: Cell) -> None:
     """It is then numerically reproducible, which is what it declares."""
-    declared = replace(cell, lab=replace(cell.lab, cpu_bits=True))
+    declared = with_cpu_bits(cell, CpuBits.MODEL)
     verdict = cell_audit(declared, [BASE, seen(CLOSE, "cpu-zen2")], baseline="x")
     assert (verdict.tier, verdict.reached) == (Tier.NUMERICAL, True)
     assert not cell_audit(declared, [BASE, seen(CLOSE, "home")], baseline="x").reached
     assert not cell_audit(declared, [BASE, seen(DIVERGED, "cpu-zen2")], baseline="x").reached
+
+
+def test_bits_of_a_family_are_not_let_off_for_an_emulated_cpu(cell: Cell) -> None:
+    """It approximates 1/x as the true one does, so that nothing excuses other bits."""
+    declared = with_cpu_bits(cell, CpuBits.FAMILY)
+    verdict = cell_audit(declared, [BASE, seen(CLOSE, "cpu-zen2")], baseline="x")
+    assert (verdict.broken, verdict.reached) == (("cpu-zen2",), False)
 
 
 def test_the_native_profile_promises_no_bits_on_another_cpu(cell: Cell) -> None:

@@ -1,12 +1,13 @@
 """hardware: digests whose bits depend on the CPU are recorded per class of CPU."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from synthetic import with_cpu_bits
 
 from paritylab import catalog, hardware, judge
 from paritylab.matrix import Selection, cells
+from paritylab.model import CpuBits
 
 INTEL = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Xeon\n"
 
@@ -33,9 +34,25 @@ def test_class_is_vendor_family_model_and_data_caches(machine: Path) -> None:
     assert hardware.cpu_model() == "Xeon"
 
 
-def test_only_labs_that_say_so_are_keyed_by_cpu(machine: Path, project: Path) -> None:
+@pytest.mark.parametrize(
+    ("bits", "key"),
+    [
+        (None, None),
+        (CpuBits.FAMILY, "GenuineIntel-6"),
+        (CpuBits.MODEL, "GenuineIntel-6-143 48K/2M"),
+    ],
+)
+def test_only_what_says_so_is_keyed_by_as_much_of_the_cpu_as_it_says(
+    machine: Path, project: Path, bits: CpuBits | None, key: str | None
+) -> None:
     """Everywhere else one digest serves every CPU; here another CPU gives `close`, no alarm."""
     cell = cells(catalog.load(project), Selection())[0]
-    assert judge.digest_key(cell, "portable")["hardware"] is None
-    cell = replace(cell, lab=replace(cell.lab, cpu_bits=True))
-    assert judge.digest_key(cell, "portable")["hardware"] == "GenuineIntel-6-143 48K/2M"
+    cell = with_cpu_bits(cell, bits)
+    assert judge.digest_key(cell, "portable")["hardware"] == key
+
+
+def test_a_host_of_a_cluster_is_asked_for_its_own_family(machine: Path, project: Path) -> None:
+    """Where it ran, not where the verdict is given."""
+    cell = with_cpu_bits(cells(catalog.load(project), Selection())[0], CpuBits.FAMILY)
+    key = judge.digest_key(cell, "portable", cpu="AuthenticAMD-25-17 32K/1024K/32768K")
+    assert key["hardware"] == "AuthenticAMD-25"
