@@ -15,12 +15,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from paritylab.contract import check_rubric, check_sources
 from paritylab.environmentfile import EnvironmentModel, StackModel
 from paritylab.errors import CatalogError, LabError, UsageError, nearest
+from paritylab.hardware import CpuBits
 from paritylab.locks import lock_digest, parse_lock
 from paritylab.model import (
     IMPLEMENTATIONS,
     Claim,
     Comparison,
-    CpuBits,
     Environment,
     Lab,
     LabImplementation,

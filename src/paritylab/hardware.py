@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import platform
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
+
+class CpuBits(StrEnum):
+    """What of the CPU an implementation's bits depend on even under the portable profile.
+
+    ``FAMILY``: its vendor and family. ``rcpps`` and ``rsqrtps``, with which TensorFlow's kernels
+    begin, approximate 1/x and 1/sqrt(x) to 12 bits, and how is left to the vendor. ``MODEL``: the
+    sizes of its caches as well.
+    """
+
+    FAMILY = "family"
+    MODEL = "model"
 
 
 def cpu_model() -> str:
@@ -27,13 +40,14 @@ def cpu_class() -> str:
     return f"{kind} {'/'.join(_cache_sizes())}".strip()
 
 
-def family_of(known: str) -> str:
-    """Vendor and family out of a CPU's class: ``GenuineIntel-6``.
-
-    ``rcpps`` and ``rsqrtps`` approximate 1/x and 1/sqrt(x) to 12 bits, and which they are is the
-    vendor's affair; TensorFlow's kernels begin with them.
-    """
-    return "-".join(known.split("-")[:2])
+def cpu_kind(known: str, bits: CpuBits | None) -> str | None:
+    """As much of a CPU's class as ``bits`` depend on: ``GenuineIntel-6`` of its family."""
+    match bits:
+        case CpuBits.MODEL:
+            return known
+        case CpuBits.FAMILY:
+            return "-".join(known.split("-")[:2])
+    return None
 
 
 def cpu_facts() -> dict[str, str]:

@@ -11,16 +11,8 @@ import numpy as np
 from paritylab.compare import Report, compare
 from paritylab.digest import digest
 from paritylab.gpushares import START_SECONDS
-from paritylab.hardware import cpu_class, family_of
-from paritylab.model import (
-    Cell,
-    CellResult,
-    Comparison,
-    CpuBits,
-    Divergence,
-    Value,
-    Verdict,
-)
+from paritylab.hardware import cpu_class, cpu_kind
+from paritylab.model import Cell, CellResult, Comparison, Divergence, Value, Verdict
 from paritylab.scenarios import Problem
 from paritylab.wire import JobResult
 
@@ -156,7 +148,9 @@ def digest_key(
     On ``cuda`` that is the class of the ``gpu`` (``Gpu.hardware``): another one gives `close`.
     ``cpu`` is the class of the CPU where it ran; default: this machine's.
     """
-    hardware = gpu or NO_GPU if cell.device == "cuda" else _cpu(cell, cpu or cpu_class())
+    hardware = cpu_kind(cpu or cpu_class(), cell.cpu_bits)
+    if cell.device == "cuda":
+        hardware = gpu or NO_GPU
     return {
         "implementation": cell.implementation,
         "environment": cell.environment.name,
@@ -165,16 +159,6 @@ def digest_key(
         "lock": cell.environment.stacks[cell.device].lock_digest,
         "hardware": hardware,
     }
-
-
-def _cpu(cell: Cell, known: str) -> str | None:
-    """As much of a CPU's class as the cell's bits depend on."""
-    match cell.cpu_bits:
-        case CpuBits.MODEL:
-            return known
-        case CpuBits.FAMILY:
-            return family_of(known)
-    return None
 
 
 def describe(first: Divergence) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from paritylab.hardware import CpuBits
 from paritylab.rubric import Rubric
 from paritylab.stacks import (  # noqa: F401 - words, too
     VISIBLE,
@@ -35,17 +36,6 @@ class Comparison(StrEnum):
     EXACT = "exact"
     CLOSE = "close"
     MEASURED = "measured"
-
-
-class CpuBits(StrEnum):
-    """What of the CPU an implementation's bits depend on even under the portable profile.
-
-    ``FAMILY``: its vendor and family, by the instructions that approximate 1/x and 1/sqrt(x);
-    ``MODEL``: the sizes of its caches as well.
-    """
-
-    FAMILY = "family"
-    MODEL = "model"
 
 
 class Verdict(StrEnum):

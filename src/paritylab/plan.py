@@ -65,11 +65,19 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The cells of a run, the project they are of, and their shard if the run is one."""
+    """The cells of a run, the project they are of, and their shard if the run is one.
+
+    ``cells`` are in the order of the report; ``taken`` says how long they took before.
+    """
 
     root: Path
     cells: tuple[Cell, ...]
+    taken: durations.Durations
     shard: Shard | None = None
+
+    def in_turn(self) -> tuple[Cell, ...]:
+        """The cells in the order in which they should run."""
+        return durations.longest_first(self.cells, self.taken)
 
     def origin(self) -> dict[str, Any]:
         """What results.json says of where the cells come from: commit, changes, shard."""
@@ -100,11 +108,12 @@ def choose(options: Options) -> Chosen:
             why="none of the chosen environments has that device",
             fix="paritylab list",
         )
+    taken = durations.known(root, options.durations)
     if options.shard is None:
-        return Chosen(root=root, cells=tuple(cells))
+        return Chosen(root=root, cells=tuple(cells), taken=taken)
     number, of = shards.parse(options.shard)
-    shard = shards.split(cells, of, durations.known(root, options.durations))[number - 1]
-    return Chosen(root=root, cells=shard.cells, shard=shard)
+    shard = shards.split(cells, of, taken)[number - 1]
+    return Chosen(root=root, cells=shard.cells, taken=taken, shard=shard)
 
 
 def open_engine(options: Options, progress: Display | None = None) -> Engine:

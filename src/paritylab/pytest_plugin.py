@@ -68,6 +68,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--results", default=None, metavar="FILE", help="write results.json here")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hand xdist's processes one cell at a time, unless the command line says otherwise.
+
+    In larger pieces a process keeps what it was handed behind a long cell while others are idle.
+    """
+    if getattr(config.option, "maxschedchunk", 0) is None:
+        config.option.maxschedchunk = 1
+
+
 def options_of(config: pytest.Config) -> Options:
     """The command line as Options."""
     get = config.getoption
@@ -150,7 +159,7 @@ def pytest_pycollect_makeitem(
     if name != TEST or not isinstance(obj, FunctionType):
         return None
     chosen = collector.config.stash[CHOSEN]
-    return [CellItem.of(cell, collector, obj) for cell in chosen.cells]
+    return [CellItem.of(cell, collector, obj) for cell in chosen.in_turn()]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -3,6 +3,7 @@
 from paritylab.pytest_plugin import (  # noqa: F401
     pytest_addoption,
     pytest_collection_finish,
+    pytest_configure,
     pytest_configure_node,
     pytest_pycollect_makeitem,
     pytest_report_teststatus,

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, CpuBits, Lab, Limits, Verdict
+from paritylab.hardware import CpuBits
+from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Lab, Limits, Verdict
 from paritylab.stacks import Environment, Stack, Support
 
 

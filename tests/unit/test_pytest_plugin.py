@@ -7,13 +7,14 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 from conftest import FIXTURES, PROJECT
 from packages import make_wheel
 
-from paritylab import catalog, locks
+from paritylab import catalog, locks, pytest_plugin
 from paritylab.accept import accept
 from paritylab.wheelhouse import sha256
 
@@ -44,6 +45,27 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, 1), (8, 8)])
+def test_processes_are_handed_one_cell_at_a_time(given: int | None, kept: int) -> None:
+    """Else short cells wait behind a long one in one process, while another has nothing to do."""
+    config = SimpleNamespace(option=SimpleNamespace(maxschedchunk=given))
+    pytest_plugin.pytest_configure(config)
+    assert config.option.maxschedchunk == kept
+
+
+def test_what_took_longest_runs_first_and_is_told_in_its_place(labs: Path) -> None:
+    """The order of a run is not that of its report."""
+    rows = [
+        {"cell": f"{lab}-pytorch@here-cpu", "lab": lab, "environment": "here", "seconds": seconds}
+        for lab, seconds in (("double", 1), ("wrong", 2))
+    ]
+    (labs / "labs/durations.json").write_text(json.dumps({"schema_version": 1, "cells": rows}))
+    done = run(labs, "-v", "-p", "no:xdist", f"--results={labs}/r.json")
+    assert done.stdout.index("wrong-pytorch") < done.stdout.index("double-pytorch"), done.stdout
+    cells = [one["lab"] for one in json.loads((labs / "r.json").read_text())["cells"]]
+    assert cells == ["double", "wrong"]
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])

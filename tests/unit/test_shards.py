@@ -91,6 +91,23 @@ def test_long_cells_of_one_environment_do_not_take_every_job() -> None:
     assert [len(shard.environments) for shard in real] == [1, 1, 1]
 
 
+@given(st.data())
+def test_cells_run_environment_by_environment_the_longest_first(data: st.DataObject) -> None:
+    """A run's end waits for short cells; one that cannot run is no reason to wait at all."""
+    picked = data.draw(st.lists(st.sampled_from(EVERY), unique_by=id))
+    cells = [*picked, cell("gap", "tf1", "env-a", "no sessions")]
+    taken = timed(picked, data.draw(st.lists(SECONDS, min_size=len(picked))))
+    found = durations.longest_first(cells, taken)
+    assert sorted(one.id for one in found) == sorted(one.id for one in cells)
+    where = [one.environment.name for one in found]
+    assert list(dict.fromkeys(where)) == list(dict.fromkeys(c.environment.name for c in cells))
+    assert where == sorted(where, key=list(dict.fromkeys(where)).index)
+    seconds = taken.of(cells) | {"gap-tf1@env-a-cpu": 0.0}
+    for name in set(where):
+        took = [seconds[one.id] for one in found if one.environment.name == name]
+        assert took == sorted(took, reverse=True)
+
+
 def test_a_split_of_ten_thousand_cells_takes_seconds() -> None:
     """Every job of a CI run computes it."""
     cells = [cell(f"lab{n}", "tf1", f"env-{n % 7}") for n in range(10_000)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,8 @@ from paritylab.cli.app import app, err, out
 from paritylab.cli.elsewhere import Elsewhere, desk_of, elsewhere, run_there
 from paritylab.cli.live import engine_and_gpus, progress_over
 from paritylab.errors import EXIT_RED, LabError
-from paritylab.model import Cell, CellResult, Verdict
-from paritylab.plan import Chosen, Options, cells_of, choose, facts
+from paritylab.model import CellResult, Verdict
+from paritylab.plan import Chosen, Options, choose, facts
 from paritylab.runner import Settings, run_all
 
 
@@ -69,14 +69,14 @@ def run(
 class _Outcome:
     """What a run has so far: it outlives the run, however that ends."""
 
-    cells: Sequence[Cell]
+    chosen: Chosen
     results: list[CellResult] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     """Images, and hosts of a cluster."""
 
     def close(self, facts: Mapping[str, Any]) -> None:
         """Put the results into the order of the cells: they came as they ended."""
-        places = {cell.id: place for place, cell in enumerate(self.cells)}
+        places = {cell.id: place for place, cell in enumerate(self.chosen.cells)}
         self.results.sort(key=lambda one: places[one.cell])
         self.facts.update(facts)
 
@@ -88,21 +88,21 @@ def _report(
     chosen = choose(options)
     if results:
         report.check_writable(results)
-    outcome = _Outcome(chosen.cells)
+    outcome = _Outcome(chosen)
     try:
         _run(outcome, options, jobs, where)
     except (KeyboardInterrupt, LabError):
         if ended := len(outcome.results):
-            _show(outcome, chosen, options, results)
+            _show(outcome, options, results)
             err.print(f"ended early: {ended} of {len(chosen.cells)} cells ran", style="yellow")
         raise
-    _show(outcome, chosen, options, results)
+    _show(outcome, options, results)
     if not report.all_green(outcome.results):
         raise typer.Exit(EXIT_RED)
 
 
-def _show(outcome: _Outcome, chosen: Chosen, options: Options, results: Path | None) -> None:
-    ended = outcome.results
+def _show(outcome: _Outcome, options: Options, results: Path | None) -> None:
+    ended, chosen = outcome.results, outcome.chosen
     report.show(out, ended)
     if results:
         ran = {**facts(options), **outcome.facts, **report.gap(ended, chosen.cells)}
@@ -114,7 +114,7 @@ def _run(
     outcome: _Outcome, options: Options, jobs: int | None = None, where: Elsewhere | None = None
 ) -> None:
     """Run the cells of ``outcome``, which has their results even if this raises."""
-    cells = list(outcome.cells)
+    cells = list(outcome.chosen.in_turn())
     with ExitStack() as stack:
         if where:
             desk = stack.enter_context(desk_of(where, cells, options))
@@ -157,9 +157,9 @@ def accept(
         engine=engine,
         base=base,
     )
-    cells = cells_of(options)
-    outcome = _Outcome(cells)
+    outcome = _Outcome(choose(options))
     _run(outcome, options)
+    cells = outcome.chosen.cells
     results = outcome.results
     refused = False
     for one in {cell.lab.slug: cell.lab for cell in cells}.values():
