@@ -15,7 +15,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from paritylab.contract import check_rubric, check_sources
 from paritylab.environmentfile import EnvironmentModel, StackModel
 from paritylab.errors import CatalogError, LabError, UsageError, nearest
-from paritylab.hardware import CpuBits
 from paritylab.locks import lock_digest, parse_lock
 from paritylab.model import (
     IMPLEMENTATIONS,
@@ -36,6 +35,7 @@ from paritylab.schema import (
     OutputModel,
     parse_toml,
 )
+from paritylab.stacks import CpuBits
 
 SLUG = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 # Another build of the same package satisfies a lab's `requires`.

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import platform
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from paritylab.stacks import CpuBits
+
 CPUINFO = Path("/proc/cpuinfo")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-
-
-class CpuBits(StrEnum):
-    """What of the CPU an implementation's bits depend on even under the portable profile.
-
-    ``FAMILY``: its vendor and family. ``rcpps`` and ``rsqrtps``, with which TensorFlow's kernels
-    begin, approximate 1/x and 1/sqrt(x) to 12 bits, and how is left to the vendor. ``MODEL``: the
-    sizes of its caches as well.
-    """
-
-    FAMILY = "family"
-    MODEL = "model"
 
 
 def cpu_model() -> str:

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from paritylab.hardware import CpuBits
 from paritylab.rubric import Rubric
 from paritylab.stacks import (  # noqa: F401 - words, too
     VISIBLE,
+    CpuBits,
     Environment,
     Gpu,
     Stack,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -77,6 +78,18 @@ class Environment:
     stacks: Mapping[str, Stack]
     profiles: Mapping[str, Mapping[str, str]]
     support: Mapping[str, Support]
+
+
+class CpuBits(StrEnum):
+    """What of the CPU an implementation's bits depend on even under the portable profile.
+
+    ``FAMILY``: its vendor and family. ``rcpps`` and ``rsqrtps``, with which TensorFlow's kernels
+    begin, approximate 1/x and 1/sqrt(x) to 12 bits, and how is left to the vendor. ``MODEL``: the
+    sizes of its caches as well.
+    """
+
+    FAMILY = "family"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, kw_only=True)

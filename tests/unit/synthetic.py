@@ -3,9 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from paritylab.hardware import CpuBits
 from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Lab, Limits, Verdict
-from paritylab.stacks import Environment, Stack, Support
+from paritylab.stacks import CpuBits, Environment, Stack, Support
 
 
 def environment(name: str) -> Environment:

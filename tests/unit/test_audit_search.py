@@ -11,9 +11,9 @@ from paritylab import catalog, matrix
 from paritylab.audit.model import Difference, Observation, Outcome
 from paritylab.audit.search import AGAIN, LONG_AGAIN, LONG_SECONDS, Search
 from paritylab.audit.tasks import Task
-from paritylab.hardware import CpuBits
 from paritylab.matrix import Selection
 from paritylab.model import Cell, Verdict
+from paritylab.stacks import CpuBits
 
 MOVED = Difference(
     output="loss", index=(3,), step=3, baseline="1.0", got="1.5", ulp=2, relative=0.5,

@@ -9,9 +9,9 @@ from synthetic import with_cpu_bits
 from paritylab import catalog, matrix
 from paritylab.audit.model import Difference, Equivalence, Observation, Outcome, Tier
 from paritylab.audit.tiers import cell_audit
-from paritylab.hardware import CpuBits
 from paritylab.matrix import Selection
 from paritylab.model import Cell, Verdict
+from paritylab.stacks import CpuBits
 
 FIRST = Difference(
     output="doubled", index=(0,), step=None, baseline="1", got="2", ulp=3, relative=0.1,

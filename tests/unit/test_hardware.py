@@ -6,8 +6,8 @@ import pytest
 from synthetic import with_cpu_bits
 
 from paritylab import catalog, hardware, judge
-from paritylab.hardware import CpuBits
 from paritylab.matrix import Selection, cells
+from paritylab.stacks import CpuBits
 
 INTEL = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Xeon\n"
 

@@ -28,8 +28,8 @@ from paritylab.audit.model import (
 )
 from paritylab.audit.observe import by_nature
 from paritylab.audit.variations import VARIATIONS
-from paritylab.hardware import CpuBits
 from paritylab.model import Cell
+from paritylab.stacks import CpuBits
 
 
 def cell_audit(  # noqa: PLR0913 - what was seen, and what was found out about it
