@@ -35,15 +35,17 @@ from paritylab.model import Environment
 UNCHANGED = Target(below=1)
 ONE_LINE = Target(below=0.25)
 TAG = "paritylab-bench"
+NAMES = ("same", "changed", "foundation", "plain", "plain-changed")
 CHANGED = ("pygments", "rich", "markdown")
 """Packages whose line may be the changed one: the first that the lock has."""
 _DOCKERFILE = """\
 FROM {base}
+LABEL {label}=yes
 COPY pip /opt/pip/pip
 COPY requirements.txt /requirements.txt
 COPY wheels /wheels
 RUN PYTHONPATH=/opt/pip {python} -m pip install --quiet --no-index --find-links /wheels \
-    --require-hashes --target /opt/site -r /requirements.txt
+    --no-deps --require-hashes --target /opt/site -r /requirements.txt
 """
 
 
@@ -134,7 +136,7 @@ def _prepared(environment: Environment, base: str) -> Iterator[_Builds]:
                 same=recipe,
                 changed=_changed(recipe, _without(above, gone), folder / "lock"),
                 plain=_context(folder / "plain", recipe, pins),
-                plain_changed=_context(folder / "changed", recipe, _without(pins, gone)),
+                plain_changed=_context(folder / "plain-changed", recipe, _without(pins, gone)),
             )
         finally:
             _forget(client)
@@ -171,7 +173,7 @@ def _context(folder: Path, recipe: Recipe, pins: dict[str, Pin]) -> Path:
     (folder / "requirements.txt").write_text(requirements)
     shutil.copytree(Path(pip.__file__).parent, folder / "pip")
     python = recipe.arguments[0]
-    (folder / "Dockerfile").write_text(_DOCKERFILE.format(base=recipe.base, python=python))
+    (folder / "Dockerfile").write_text(_DOCKERFILE.format(base=recipe.base, label=TAG, python=python))
     return folder
 
 
@@ -195,6 +197,8 @@ def _plain(made: _Builds, context: Path, *, cold: bool) -> None:
 
 
 def _forget(client: DockerClient) -> None:
-    for name in ("same", "changed", "plain", "foundation"):
+    """Remove what was built; also the steps of a build that failed, which have no name."""
+    for name in NAMES:
         with suppress(ImageNotFound):
             client.images.remove(f"{TAG}:{name}", force=True)
+    client.images.prune(filters={"dangling": True, "label": TAG})
