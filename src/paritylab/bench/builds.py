@@ -172,8 +172,8 @@ def _context(folder: Path, recipe: Recipe, pins: dict[str, Pin]) -> Path:
     requirements = "".join(f"{pin.requirement}\n" for pin in pins.values())
     (folder / "requirements.txt").write_text(requirements)
     shutil.copytree(Path(pip.__file__).parent, folder / "pip")
-    python = recipe.arguments[0]
-    (folder / "Dockerfile").write_text(_DOCKERFILE.format(base=recipe.base, label=TAG, python=python))
+    text = _DOCKERFILE.format(base=recipe.base, label=TAG, python=recipe.arguments[0])
+    (folder / "Dockerfile").write_text(text)
     return folder
 
 
