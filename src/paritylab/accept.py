@@ -13,6 +13,7 @@ from paritylab import atomic
 from paritylab.digest import canonical
 from paritylab.errors import CatalogError, LabError
 from paritylab.expected import read_expected
+from paritylab.hardware import is_kind
 from paritylab.judge import digest_key
 from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Lab, OutputSpec, Value, Verdict
 from paritylab.scenarios import Problem, compared, solve
@@ -94,8 +95,21 @@ def _digests(
     except LabError:
         return _sorted(fresh.values())
     same = earlier.inputs == problem.inputs_digest and set(earlier.outputs) == set(compared(lab))
-    kept = earlier.digests if same else ()
+    kept = [e for e in earlier.digests if _of_use(e, locked)] if same else []
     return _sorted({_place(entry): entry for entry in kept} | fresh)
+
+
+def _of_use(entry: RecordedDigest, ran: Iterable[tuple[Cell, CellResult]]) -> bool:
+    """Whether a run can meet it again: same lock, and a kind of CPU as lab.toml asks for.
+
+    Of cells that did not run nothing is known.
+    """
+    cells = {(c.environment.name, c.device, c.implementation): c for c, _ in ran}
+    cell = cells.get((entry.environment, entry.device, entry.implementation))
+    if cell is None:
+        return True
+    fits = cell.device == "cuda" or is_kind(entry.hardware, cell.cpu_bits)
+    return fits and entry.lock == cell.environment.stacks[cell.device].lock_digest
 
 
 def _place(entry: RecordedDigest) -> Place:

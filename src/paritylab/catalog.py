@@ -35,7 +35,6 @@ from paritylab.schema import (
     OutputModel,
     parse_toml,
 )
-from paritylab.stacks import CpuBits
 
 SLUG = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 # Another build of the same package satisfies a lab's `requires`.
@@ -226,7 +225,7 @@ def _lab_implementation(
         source=None if model.unsupported else source,
         requires=model.requires,
         unsupported=model.unsupported,
-        cpu_bits=CpuBits(model.cpu_bits) if model.cpu_bits else None,
+        cpu_bits=model.cpu_bits,
     )
 
 

@@ -39,6 +39,12 @@ def cpu_kind(known: str, bits: CpuBits | None) -> str | None:
     return None
 
 
+def is_kind(hardware: str | None, bits: CpuBits | None) -> bool:
+    """Whether ``cpu_kind`` could have made it, of some CPU, for such ``bits``."""
+    hyphens = None if hardware is None else hardware.count("-")
+    return hyphens == {None: None, CpuBits.FAMILY: 1, CpuBits.MODEL: 2}[bits]
+
+
 def cpu_facts() -> dict[str, str]:
     """What the kernel tells of the first processor, by its own names (``flags``, ``microcode``)."""
     try:

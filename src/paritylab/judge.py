@@ -17,6 +17,8 @@ from paritylab.scenarios import Problem
 from paritylab.wire import JobResult
 
 NO_GPU = "no GPU"
+DigestKey = dict[str, str | None]
+"""All of a recorded digest but itself."""
 
 
 def judge(  # noqa: PLR0913 - what answered, what is right, and where it ran
@@ -41,7 +43,8 @@ def judge(  # noqa: PLR0913 - what answered, what is right, and where it ran
         return replace(seen, verdict=verdict, message=message)
     report = compare(answer.values, problem.expected[cell.implementation], cell.lab.outputs)
     found = digest(_with_bits(cell, answer))
-    recorded = recorded_digest(cell, problem, blank.profile, gpu=blank.hardware, cpu=cpu)
+    key = digest_key(cell, blank.profile, blank.hardware, cpu=cpu)
+    recorded = recorded_digest(problem, key)
     drift = recorded is not None and recorded != found
     seen = replace(
         seen,
@@ -60,6 +63,7 @@ def judge(  # noqa: PLR0913 - what answered, what is right, and where it ran
     verdict, message = _held(report, problem.stale.get(cell.implementation))
     if verdict is Verdict.CLOSE:
         verdict, message = _bits(found, recorded, strict=strict_bits)
+        message = message or (_only_elsewhere(problem, key) if recorded is None else "")
     return replace(seen, verdict=verdict, message=message)
 
 
@@ -126,23 +130,28 @@ def _not_ok(answer: JobResult, cell: Cell, *, on_gpu: bool) -> tuple[Verdict, st
     return Verdict.FAILED, answer.cause or answer.message
 
 
-def recorded_digest(
-    cell: Cell,
-    problem: Problem,
-    profile: str,
-    *,
-    gpu: str | None = None,
-    cpu: str | None = None,
-) -> str | None:
-    """The digest that expected.json holds for all that this cell's bits depend on, if any."""
-    wanted = digest_key(cell, profile, gpu, cpu=cpu)
-    found = (e.digest for e in problem.digests if e.model_dump(exclude={"digest"}) == wanted)
+def recorded_digest(problem: Problem, key: DigestKey) -> str | None:
+    """The digest that expected.json holds for all that a cell's bits depend on, if any."""
+    found = (e.digest for e in problem.digests if e.model_dump(exclude={"digest"}) == key)
     return next(found, None)
+
+
+def _only_elsewhere(problem: Problem, key: DigestKey) -> str:
+    """For which other hardware there are digests of the same cell; empty where there are none."""
+    kinds = sorted(
+        entry.hardware
+        for entry in problem.digests
+        if entry.hardware and entry.model_dump(exclude={"digest"}) | {"hardware": None}
+        == key | {"hardware": None}
+    )  # fmt: skip
+    if not kinds or not key["hardware"]:
+        return ""
+    return f"no digest recorded for {key['hardware']}, only for {' and '.join(kinds)}"
 
 
 def digest_key(
     cell: Cell, profile: str, gpu: str | None = None, *, cpu: str | None = None
-) -> dict[str, str | None]:
+) -> DigestKey:
     """Everything that the bits of a cell's outputs depend on, as expected.json names it.
 
     On ``cuda`` that is the class of the ``gpu`` (``Gpu.hardware``): another one gives `close`.

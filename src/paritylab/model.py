@@ -110,14 +110,14 @@ class LabImplementation:
 
     ``requires`` holds packaging requirements that an environment's lock must satisfy;
     ``unsupported`` is the reason why this lab has no such implementation (then ``source`` is
-    None). Where there are ``cpu_bits``, digests are recorded for each such kind of CPU.
+    None). Where there are ``cpu_bits``, a digest is recorded for each kind of CPU that we had.
     """
 
     name: str
     source: Path | None
     requires: tuple[str, ...]
     unsupported: str | None
-    cpu_bits: CpuBits | None = None
+    cpu_bits: CpuBits | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,17 +67,18 @@ class Options:
 class Chosen:
     """The cells of a run, the project they are of, and their shard if the run is one.
 
-    ``cells`` are in the order of the report; ``taken`` says how long they took before.
+    ``cells`` are in the order of the catalog; ``durations`` is the file that says how long they
+    took before, if not the project's own.
     """
 
     root: Path
     cells: tuple[Cell, ...]
-    taken: durations.Durations
+    durations: Path | None = None
     shard: Shard | None = None
 
     def in_turn(self) -> tuple[Cell, ...]:
-        """The cells in the order in which they should run."""
-        return durations.longest_first(self.cells, self.taken)
+        """The cells in the order in which one machine should run them; raises UsageError."""
+        return durations.longest_first(self.cells, durations.known(self.root, self.durations))
 
     def origin(self) -> dict[str, Any]:
         """What results.json says of where the cells come from: commit, changes, shard."""
@@ -108,12 +109,12 @@ def choose(options: Options) -> Chosen:
             why="none of the chosen environments has that device",
             fix="paritylab list",
         )
-    taken = durations.known(root, options.durations)
+    whole = Chosen(root=root, cells=tuple(cells), durations=options.durations)
     if options.shard is None:
-        return Chosen(root=root, cells=tuple(cells), taken=taken)
+        return whole
     number, of = shards.parse(options.shard)
-    shard = shards.split(cells, of, taken)[number - 1]
-    return Chosen(root=root, cells=shard.cells, taken=taken, shard=shard)
+    shard = shards.split(cells, of, durations.known(root, options.durations))[number - 1]
+    return replace(whole, cells=shard.cells, shard=shard)
 
 
 def open_engine(options: Options, progress: Display | None = None) -> Engine:

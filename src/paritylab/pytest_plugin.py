@@ -69,7 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hand xdist's processes one cell at a time, unless the command line says otherwise.
+    """Hand xdist's processes no more cells than must be, unless the command line says otherwise.
 
     In larger pieces a process keeps what it was handed behind a long cell while others are idle.
     """

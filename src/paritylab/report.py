@@ -48,6 +48,9 @@ def _below(results: Sequence[CellResult]) -> Iterator[RenderableType]:
     for result in results:
         if result.bit_drift and result.verdict.green:
             yield Text(f"{result.cell}: {result.message}", style="yellow")
+    green = (r for r in results if r.verdict.green and not r.bit_drift)
+    for message, number in Counter(r.message for r in green if r.message).items():
+        yield Text(f"{number} {'cell' if number == 1 else 'cells'}: {message}", style="dim")
     yield totals(results)
 
 

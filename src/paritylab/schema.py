@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from paritylab.errors import CatalogError, nearest
 from paritylab.rubricmodel import GradingModel
+from paritylab.stacks import CpuBits
 from paritylab.strict import Name, NonEmpty, Strict
 
 DTYPES = (
@@ -70,7 +71,7 @@ class ImplementationModel(Strict):
 
     requires: tuple[NonEmpty, ...] = ()
     unsupported: NonEmpty | None = None
-    cpu_bits: Literal["family", "model"] | None = None
+    cpu_bits: CpuBits | None = None
 
 
 class LimitsModel(Strict):

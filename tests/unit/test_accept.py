@@ -1,13 +1,17 @@
 """accept: expected.json comes from the oracle, and only when every implementation agrees."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
+from synthetic import with_cpu_bits
 
 from paritylab import catalog
 from paritylab.accept import accept
 from paritylab.expected import read_expected
 from paritylab.matrix import Selection, cells
-from paritylab.model import Cell, CellResult, Verdict
+from paritylab.model import Cell, CellResult, CpuBits, Verdict
 
 
 def result(cell: Cell, verdict: Verdict, digest: str | None = None) -> CellResult:
@@ -57,6 +61,36 @@ def test_digests_are_recorded_kept_for_cells_not_run_and_replaced_by_new_ones(
     acceptance.write()
     entries = {e.implementation: e.digest for e in read_expected(lab).digests}
     assert entries == {"pytorch": "c" * 64, "tf2": "b" * 64}
+
+
+@pytest.mark.parametrize(
+    ("lock", "hardware", "bits", "kept"),
+    [
+        ("1" * 64, "Vendor-9", CpuBits.FAMILY, True),
+        ("2" * 64, "Vendor-9", CpuBits.FAMILY, False),
+        ("1" * 64, None, CpuBits.FAMILY, False),
+        ("1" * 64, "Vendor-9-17 32K/1024K", CpuBits.FAMILY, False),
+        ("1" * 64, "Vendor-9-17 32K/1024K", CpuBits.MODEL, True),
+        ("1" * 64, "Vendor-9", CpuBits.MODEL, False),
+        ("1" * 64, "Vendor-9", None, False),
+    ],
+)
+def test_digests_of_other_cpus_are_kept_while_a_run_can_meet_them(
+    project: Path, lock: str, hardware: str | None, bits: CpuBits | None, kept: bool
+) -> None:
+    """Nobody asks for the bits of an old lock, or of a kind that lab.toml does not name."""
+    cell = with_cpu_bits(locked(cells(catalog.load(project), Selection())[0]), bits)
+    ours = [result(cell, Verdict.CLOSE, "a" * 64)]
+    accept(cell.lab, [cell], ours).write()
+    text = json.loads(cell.lab.expected.read_text())
+    other = {**text["digests"][0], "lock": lock, "hardware": hardware, "digest": "b" * 64}
+    if hardware is None:
+        del other["hardware"]
+    text["digests"].append(other)
+    cell.lab.expected.write_text(json.dumps(text))
+    accept(cell.lab, [cell], ours).write()
+    found = {entry.digest for entry in read_expected(cell.lab).digests}
+    assert found == {"a" * 64} | ({"b" * 64} if kept else set())
 
 
 def test_what_has_no_lock_is_not_recorded(project: Path) -> None:

@@ -8,6 +8,8 @@ from conftest import FIXTURES, PROJECT
 
 from paritylab import catalog
 from paritylab.errors import LabError, UsageError
+from paritylab.expected import read_expected
+from paritylab.hardware import is_kind
 
 # fixture -> what its message must contain: the place, and the hint
 BROKEN = {
@@ -17,6 +19,7 @@ BROKEN = {
     "lab-tolerance-without-reason": ["outputs.doubled", "needs its reason"],
     "lab-negative-tolerance": ["outputs.doubled.rtol", "greater than or equal to 0"],
     "lab-unknown-dtype": ["outputs.doubled.dtype", "float31"],
+    "lab-unknown-cpu-bits": ["implementations.tf1.cpu_bits", "'family' or 'model'", "vendor"],
     "lab-unknown-implementation": ["implementations.tf3", "'tf1'"],
     "lab-missing-implementation": ["implementations.tf1", "tf1.py is missing", "unsupported"],
     "lab-bad-requirement": ["implementations.tf2.requires", "tensorflow >>= 2"],
@@ -123,3 +126,20 @@ def test_the_real_project_is_valid() -> None:
     loaded = catalog.load(PROJECT)
     assert {"multiply", "train", "evaluate"} <= set(loaded.labs)
     assert {"tf1", "tf1-compat", "tf2"} <= set(loaded.environments)
+
+
+def test_every_recorded_digest_can_be_met() -> None:
+    """Its lock is committed, and its kind of CPU is one that its lab.toml asks for."""
+    loaded = catalog.load(PROJECT)
+    locks = {
+        (name, device): stack.lock_digest
+        for name, environment in loaded.environments.items()
+        for device, stack in environment.stacks.items()
+    }
+    for lab in loaded.labs.values():
+        recorded = read_expected(lab).digests
+        assert recorded
+        for entry in recorded:
+            assert entry.lock == locks[entry.environment, entry.device], (lab.slug, entry)
+            bits = lab.implementations[entry.implementation].cpu_bits
+            assert entry.device == "cuda" or is_kind(entry.hardware, bits), (lab.slug, entry)

@@ -1,18 +1,23 @@
 """cluster.desk: real Dask processes on this machine; every cell once, the same as without them."""
 
+import math
 import os
 import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from clusters import locally, many_cells, options, told, trouble, within
+from conftest import PROJECT
 from distributed import LocalCluster
 
 from paritylab import errands
+from paritylab.cli import run as clirun
 from paritylab.cli.elsewhere import elsewhere
 from paritylab.cluster import cells as clustercells
 from paritylab.cluster import desk as clusterdesk
@@ -23,6 +28,7 @@ from paritylab.cluster.settings import ClusterSettings, read
 from paritylab.errands import Errand, batch_size, batches
 from paritylab.errors import CatalogError, EngineError, UsageError
 from paritylab.model import Cell, CellResult
+from paritylab.plan import Options, choose
 from paritylab.runner import Settings
 from paritylab.wire import JobResult
 
@@ -250,6 +256,22 @@ def test_batches_follow_the_places_that_there_are(project: Path) -> None:
     ready = [replace(first, id=str(number)) for number in range(6)]
     sizes = iter([3, 2, 1, 1])
     assert [len(one) for one in batches(ready, lambda: next(sizes))] == [3, 2, 1]
+
+
+def test_a_run_elsewhere_keeps_together_what_shares_a_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The longest first, as on one machine, would send cells one by one from worker to worker."""
+    sent: list[Cell] = []
+    desk = SimpleNamespace(images={}, hosts={})
+    monkeypatch.setattr(clirun, "desk_of", lambda *_: nullcontext(desk))
+    monkeypatch.setattr(clirun, "run_there", lambda cells, *_: sent.extend(cells))
+    chosen = Options(root=PROJECT)
+    clirun._run(clirun._Outcome(choose(chosen)), chosen, where=elsewhere("local:2", None))
+    able = [cell for cell in sent if not cell.unsupported]
+    made = list(batches(errands_of(able), lambda: errands.BATCH))
+    keys = Counter(errand.key.name for batch in made for errand in batch)
+    assert len(made) == sum(math.ceil(number / errands.BATCH) for number in keys.values())
 
 
 def test_a_trial_cluster_needs_no_certificates(tmp_path: Path) -> None:

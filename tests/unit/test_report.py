@@ -52,6 +52,14 @@ def test_table_shows_every_verdict_with_its_time_and_gaps_with_their_reason() ->
     assert "3 cells: 1 identical, 1 close, 1 unsupported" in shown
 
 
+def test_what_is_no_more_than_close_for_one_reason_is_told_once() -> None:
+    """On a processor without recorded digests twenty cells would say the same."""
+    why = "no digest recorded for Vendor-9, only for Other-8"
+    shown = text([result(Verdict.CLOSE, name, message=why) for name in ("tf1", "tf2")])
+    assert f"2 cells: {why}" in shown
+    assert shown.count(why) == 1
+
+
 def test_divergence_is_shown_with_index_values_ulp_and_step() -> None:
     """A reader sees where two programs part without opening a file; markup is not obeyed."""
     first = Divergence(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic import with_cpu_bits
 
 from paritylab import catalog
 from paritylab.accept import accept
@@ -15,7 +16,7 @@ from paritylab.engines.here import HereEngine
 from paritylab.fleet import LocalFleet
 from paritylab.judge import judge
 from paritylab.matrix import Selection, cells
-from paritylab.model import Cell, CellResult, Verdict
+from paritylab.model import Cell, CellResult, CpuBits, Verdict
 from paritylab.runner import Runner, Settings, problem_of, run_all
 from paritylab.scenarios import Problem
 from paritylab.schema import RecordedDigest
@@ -59,17 +60,18 @@ def verdict_of(cell: Cell, problem: Problem, answer: JobResult, *, strict: bool 
     return judge(blank, cell, answer, problem=problem, strict_bits=strict)
 
 
-def with_digest(cell: Cell, problem: Problem, value: str) -> Problem:
-    """The problem with one recorded digest for this cell."""
+def with_digest(cell: Cell, problem: Problem, value: str, hardware: str | None = None) -> Problem:
+    """The problem with one recorded digest (more) for this cell."""
     entry = RecordedDigest(
         implementation="pytorch",
         environment=cell.environment.name,
         device="cpu",
         profile="portable",
         lock=cell.environment.stacks["cpu"].lock_digest,
+        hardware=hardware,
         digest=value,
     )
-    return replace(problem, digests=(entry,))
+    return replace(problem, digests=(*problem.digests, entry))
 
 
 def test_right_values_are_close_and_with_the_recorded_digest_identical(
@@ -81,6 +83,20 @@ def test_right_values_are_close_and_with_the_recorded_digest_identical(
     assert verdict_of(cell, problem, answer).verdict is Verdict.CLOSE
     known = with_digest(cell, problem, digest(values))
     assert verdict_of(cell, known, answer).verdict is Verdict.IDENTICAL
+
+
+def test_bits_that_were_recorded_on_other_cpus_alone_are_told_to_be(
+    cell: Cell, problem: Problem
+) -> None:
+    """`close` on a processor that nobody had is no drift, and the reader learns why."""
+    known = with_digest(cell, problem, "0" * 64, "Vendor-9")
+    known = with_digest(cell, known, "1" * 64, "Other-8")
+    answer = JobResult(status="ok", values=values_of(problem))
+    found = verdict_of(with_cpu_bits(cell, CpuBits.FAMILY), known, answer, strict=True)
+    assert (found.verdict, found.bit_drift) == (Verdict.CLOSE, False)
+    assert found.message.startswith("no digest recorded for ")
+    assert found.message.endswith(", only for Other-8 and Vendor-9")
+    assert verdict_of(cell, known, answer).message == ""
 
 
 def test_bit_drift_is_loud_and_red_only_when_strict(cell: Cell, problem: Problem) -> None:

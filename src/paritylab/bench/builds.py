@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 import pip
 from docker.client import DockerClient
-from docker.errors import BuildError, ImageNotFound
+from docker.errors import APIError, BuildError, ImageNotFound
 from packaging.utils import canonicalize_name
 from rich.progress import Progress
 
@@ -201,4 +201,5 @@ def _forget(client: DockerClient) -> None:
     for name in NAMES:
         with suppress(ImageNotFound):
             client.images.remove(f"{TAG}:{name}", force=True)
-    client.images.prune(filters={"dangling": True, "label": TAG})
+    with suppress(APIError):  # somebody else prunes
+        client.images.prune(filters={"dangling": True, "label": TAG})

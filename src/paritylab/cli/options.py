@@ -58,8 +58,8 @@ BalanceBy = Annotated[
 Profile = Annotated[
     str,
     typer.Option(
-        help="portable: the same bits on every x86-64 CPU but where a lab says cpu_bits; "
-        "native: out of the box."
+        help="portable: the same bits on every x86-64 CPU but where a lab.toml says cpu_bits of an "
+        "implementation; native: out of the box."
     ),
 ]
 Cluster = Annotated[

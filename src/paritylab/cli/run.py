@@ -114,7 +114,8 @@ def _run(
     outcome: _Outcome, options: Options, jobs: int | None = None, where: Elsewhere | None = None
 ) -> None:
     """Run the cells of ``outcome``, which has their results even if this raises."""
-    cells = list(outcome.chosen.in_turn())
+    # Elsewhere, cells that follow each other and share a worker travel together.
+    cells = list(outcome.chosen.cells if where else outcome.chosen.in_turn())
     with ExitStack() as stack:
         if where:
             desk = stack.enter_context(desk_of(where, cells, options))

@@ -26,6 +26,8 @@ from paritylab.strict import Name, NonEmpty, Strict
 
 CHECKS = "checks"
 FILE = "assignment.json"
+# Claims and their evidence tell what a student is to find out; no digest is compared there.
+_NOT_THEIRS: Any = {"claims": True, "implementations": {"__all__": {"cpu_bits"}}}
 Plain = bool | int | float | str
 
 
@@ -130,8 +132,7 @@ def write(assignment: Assignment, folder: Path) -> None:
     document = {
         "schema_version": 1,
         "slug": assignment.lab.slug,
-        # Claims and their evidence tell what a student is to find out.
-        "lab": declared.model_dump(mode="json", exclude={"claims"}, exclude_defaults=True),
+        "lab": declared.model_dump(mode="json", exclude=_NOT_THEIRS, exclude_defaults=True),
         "implementations": assignment.implementations,
         "environment": assignment.environment.name,
         "questions": [_question(question, place) for question in assignment.questions],
@@ -204,7 +205,7 @@ def read(folder: Path) -> Assignment:
 def _implementations(folder: Path, model: AssignmentModel) -> dict[str, LabImplementation]:
     return {
         name: LabImplementation(
-            name=name, source=folder / f"{name}.py", requires=(), unsupported=None
+            name=name, source=folder / f"{name}.py", requires=(), unsupported=None, cpu_bits=None
         )
         for name in model.implementations
     }
