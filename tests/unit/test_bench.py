@@ -148,6 +148,23 @@ def test_made_projects_are_valid_and_their_stages_run(tmp_path: Path) -> None:
         growth._measured("reporting", 30, project)
 
 
+def test_nothing_is_imported_while_the_clock_of_collection_runs(tmp_path: Path) -> None:
+    """A third of a second of imports hid what a thousand cells cost."""
+    code = (
+        "import sys; from paritylab.bench.collecting import collection; work = collection(20);"
+        "before = set(sys.modules); work(); print('late:', len(set(sys.modules) - before))"
+    )
+    made = str(write_project(tmp_path / "made", 20))
+    environment = {**os.environ, "PARITYLAB_ROOT": made}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(
+        words, env=environment, capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    *_, late = done.stdout.splitlines()
+    assert late.startswith("late: "), done.stdout + done.stderr
+    assert int(late.removeprefix("late: ")) < 20
+
+
 def test_efficiency_compares_one_core_with_as_many_as_there_are_processes_for() -> None:
     """Four processes on two cores can be twice as fast, not four times."""
     times = {1: [40.0, 40.0], 4: [20.0, 25.0]}

@@ -12,10 +12,11 @@ from paritylab.shipped import shipped
 
 def collection(count: int) -> Work:
     """Collect the tests of the project at hand, one for each of its cells."""
-    command = ["--collect-only", "-q", "-p", "no:cacheprovider", str(shipped("tests/labs"))]
+    tests = str(shipped("tests/labs"))
+    command = ["--collect-only", "-q", "-p", "no:cacheprovider", tests]
     command += [f"--implementation={name}" for name in IMPLEMENTATIONS]
     command += ["-p", "no:hypothesispytest"]  # it imports for a second when all is collected
-    pytest.main(["-VV"])  # imports its plugins, ours too
+    pytest.main(["-VV", tests])  # imports its plugins, and by their conftest.py ours
 
     def work() -> None:
         if code := pytest.main(command):
