@@ -37,12 +37,13 @@ _HERE = "paritylab.bench"
 STAGES = {
     "collection": (f"{_HERE}.collecting", "process_time", 7),
     "scheduling": (f"{_HERE}.stages", "monotonic", 1),
-    "reporting": (f"{_HERE}.stages", "process_time", 3),
+    "reporting": (f"{_HERE}.stages", "process_time", 7),
 }
 """Of each stage its module, its clock and how often it is run for one sample.
 
 CPU time where the process does the work alone: what else the machine does is not in it. The least
-counts: 1,000 cells are collected in a twentieth of a second, and caches can hide them.
+counts, and of many runs: where the machine's speed swings, one of seconds has them all in it while
+one of a twentieth of a second finds its best.
 """
 # A process starts with the peak of the one that forked it, so a small one stands between: in ours
 # a peak below our own memory would not be seen.
