@@ -41,18 +41,23 @@ def warm(name: str) -> None:
             tensorflow.config.threading.set_intra_op_parallelism_threads(0)
 
 
-def settle() -> None:
-    """Keep the garbage collector and small pages from making each fork dearer."""
-    gc.collect()
+def settle(*, lasting: bool) -> None:
+    """Keep the garbage collector, and small pages where many forks will come, from making each
+    fork dearer.
+
+    Garbage is frozen with the rest: to find it takes as long as importing a tenth of the framework.
+    """
     gc.freeze()
-    _gather_pages()
+    if lasting:
+        _gather_pages()
 
 
 def _gather_pages() -> None:
     """Have the kernel keep our memory in pages of 2 MiB where it can.
 
     A fork copies what describes the pages, and its end takes that apart: 7 ms were measured with
-    PyTorch's 55,000 pages of 4 KiB, 3 ms with huge ones. It takes a quarter of a second, once.
+    PyTorch's 55,000 pages of 4 KiB, 3 ms with huge ones. It takes 0.3 to 0.5 s, once: as much
+    as it saves in fifty forks.
     """
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]

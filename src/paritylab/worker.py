@@ -10,10 +10,10 @@ caps before anything is allocated. There is no pickle, no NaN or Infinity, no du
 
 Start (on stdin): u32 length and this source, then a ``start`` frame: socket, folder, preload,
 profile, device, uids (0, or this worker's number in its container), warmup (warmup.py; empty where
-only one job will come), cage (empty, or a size; then the payload is cage.py). After that stdin is
-the lifetime pipe: end of file on it (also when the host is killed) ends the worker and everything
-it runs. Stdout carries one frame: ``ready`` (versions, threads, import_ms) or ``failed`` (type,
-message, traceback).
+only one job will come), lasting (whether many will), cage (empty, or a size; then the payload is
+cage.py). After that stdin is the lifetime pipe: end of file on it (also when the host is killed)
+ends the worker and everything it runs. Stdout carries one frame: ``ready`` (versions, threads,
+import_ms) or ``failed`` (type, message, traceback).
 
 Session (a connection to the Unix socket, a process of its own): the worker says ``hello`` (the
 facts of ``ready``), then answers each ``job`` (id, file, source, still, stages, seed, profile,
@@ -33,6 +33,7 @@ Python bool, int (64 bits) or float, ``text`` (uint8) for a str in UTF-8.
 from __future__ import annotations
 
 import ctypes
+import gc
 import glob
 import importlib
 import itertools
@@ -711,9 +712,10 @@ def _verdict(why: str, status: int, answered: bool, starved: bool) -> tuple[str,
 
 
 # ---- the zygote -----------------------------------------------------------------------------
-def _preload(names: list[str], warmup: str) -> Header:
+def _preload(names: list[str], warmup: str, lasting: bool) -> Header:
     """Import and warm; return the facts that ``ready`` and ``hello`` tell."""
     began, before_forks = time.monotonic(), _sent("warmup", warmup)
+    gc.disable()  # of what imports make nearly all stays: walking it takes a fifth of their time
     importlib.import_module("numpy.random")  # NumPy 2 leaves it to the first use
     versions = {"python": sys.version.split()[0], "numpy": np.__version__}
     for name in names:
@@ -723,7 +725,8 @@ def _preload(names: list[str], warmup: str) -> Header:
             before_forks["warm"](name)
     import_ms = int((time.monotonic() - began) * 1000)
     if warmup:
-        before_forks["settle"]()
+        before_forks["settle"](lasting=lasting)
+    gc.enable()
     threads = len(os.listdir("/proc/self/task"))
     return {"versions": versions, "threads": threads, "import_ms": import_ms}
 
@@ -795,7 +798,7 @@ class Zygote:
 
 def _prepare(start: Header) -> tuple[Header, socket.socket]:
     """Do as the start frame says; return the facts of ``ready`` and the listener."""
-    facts = _preload(start["preload"], start["warmup"])
+    facts = _preload(start["preload"], start["warmup"], start["lasting"])
     if start["uids"]:
         os.chmod(start["folder"], 0o711)  # noqa: S103 - jobs pass, and cannot list it
     listener = socket.socket(socket.AF_UNIX)

@@ -38,7 +38,7 @@ PARENT = """
 import os, sys
 sys.path.insert(0, "/tmp")
 import parent
-parent._preload(["{module}"], open("/tmp/warmup.py").read())
+parent._preload(["{module}"], open("/tmp/warmup.py").read(), True)
 print("parent:", os.path.exists("{started}"))
 {ask}
 print("asked:", os.path.exists("{started}"))

@@ -1,6 +1,7 @@
 """The worker as a process: what it must not do, what it answers, how it ends."""
 
 import ast
+import io
 import os
 import signal
 import socket
@@ -118,6 +119,36 @@ def test_a_worker_for_one_job_is_not_warmed(opened: Opened) -> None:
     asked = [sys.executable, "-c", "import gc; print(gc.get_freeze_count())"]
     bare = int(subprocess.run(asked, capture_output=True, check=True).stdout)
     assert frozen(once=True) == bare < frozen(once=False)
+
+
+def test_imports_are_not_searched_for_garbage_and_jobs_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fifth of a framework's import was its collector's; a job has it, as everybody's program."""
+    (tmp_path / "large.py").write_text("import gc\nasked = gc.isenabled()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    source = (
+        "import gc, large\ndef run(i, w):\n"
+        "    return {'during': large.asked, 'now': gc.isenabled()}\n"
+    )
+    with HereEngine() as engine:
+        for once in (True, False):
+            endpoint = engine.start(replace(key("large"), once=once))
+            assert run((engine, endpoint), job(source)).values == {"during": False, "now": True}
+
+
+@pytest.mark.parametrize(
+    ("caged", "lasting"), [("", True), ("namespaces", True), ("filter", False)]
+)
+def test_a_worker_for_a_few_jobs_does_nothing_that_only_many_repay(
+    caged: str, lasting: bool, tmp_path: Path
+) -> None:
+    """Huge pages take half a second, of three that a submission's own worker takes to start."""
+    place = str(tmp_path)
+    message = io.BytesIO(start_message(key(), socket_path=place, folder=place, uids=1, caged=caged))
+    message.read(int.from_bytes(message.read(4), "big"))
+    start, _ = worker.read_frame(worker.exactly(message.read))
+    assert start["lasting"] is lasting
 
 
 def test_what_an_import_prints_is_no_jobs_word(

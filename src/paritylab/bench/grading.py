@@ -106,11 +106,12 @@ def _one_more(paces: list[Pace]) -> Figure:
 def _measure(plan: Plan, *, base: str, submissions: dict[Isolation, int], tell: Tell) -> list[Pace]:
     boxes = {kind: Sandboxes(plan.lab.limits, isolation=kind, base=base) for kind in Isolation}
     images = {kind: box.prepare(plan.worker_keys()) for kind, box in boxes.items()}
-    plan = replace(plan, jobs=boxes[Isolation.CONTAINER].places(len(plan.worker_keys())))
-    paces = [_plain(plan, images[Isolation.CONTAINER])]
+    cores = boxes[Isolation.FORK].places(1)  # a plain container a processor
+    paces = [_plain(replace(plan, jobs=cores), images[Isolation.CONTAINER])]
     tell(_told(paces[0]))
     for kind, count in submissions.items():
-        paces.append(_lanes(plan, boxes[kind], kind, count))
+        jobs = boxes[kind].places(len(plan.worker_keys()))
+        paces.append(_lanes(replace(plan, jobs=jobs), boxes[kind], kind, count, cores=cores))
         tell(_told(paces[-1]))
     return paces
 
@@ -141,7 +142,7 @@ def _plain(plan: Plan, image: str) -> Pace:
     return Pace(name=PLAIN, submissions=2, seconds=seconds / 2, per_minute=120 / seconds)
 
 
-def _lanes(plan: Plan, boxes: Sandboxes, isolation: Isolation, count: int) -> Pace:
+def _lanes(plan: Plan, boxes: Sandboxes, isolation: Isolation, count: int, *, cores: int) -> Pace:
     keys, clock = plan.worker_keys(), _Clock()
 
     def lanes(wanted: int) -> Lanes:
@@ -153,7 +154,9 @@ def _lanes(plan: Plan, boxes: Sandboxes, isolation: Isolation, count: int) -> Pa
             watch = Watch(done=clock.done)
             _all_right(grade(_copies(plan, count), plan, journal, lanes, watch))
     seconds = time.monotonic() - clock.begun
-    added = _added(plan, clock)
+    # Where the next containers are made meanwhile, that is a second processor for each place.
+    busy = min(cores, plan.jobs * (2 if isolation is Isolation.CONTAINER else 1))
+    added = _added(plan, clock) * busy
     return Pace(
         name=f"--isolation {isolation}",
         submissions=count,
@@ -177,12 +180,12 @@ def _copies(plan: Plan, count: int) -> list[Submission]:
 
 
 def _added(plan: Plan, clock: _Clock) -> float:
-    """Seconds of a core per submission from the moment each lane has served one."""
+    """Seconds per submission from the moment each lane has served one."""
     each = len(plan.implementations) * len(plan.seeds) * plan.repeats
     warm = min(plan.jobs * each, len(clock.ended) - 1)
     later = (len(clock.ended) - 1 - warm) / each
     span = clock.ended[-1] - clock.ended[warm]
-    return span / later * plan.jobs if later else 0.0
+    return span / later if later else 0.0
 
 
 def _phases(clock: _Clock, count: int, added: float) -> dict[str, float]:

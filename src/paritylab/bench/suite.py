@@ -42,7 +42,7 @@ SHORT_LABS = ("evaluate", "multiply", "train")
 """Labs of (a) and (f) where none is named: such as a course has, seconds together."""
 GRADED = "train"
 GRADED_IN = ("pytorch", "tf2")
-SUBMISSIONS = {Isolation.CONTAINER: 8, Isolation.FORK: 40}
+SUBMISSIONS = {Isolation.CONTAINER: 16, Isolation.FORK: 80}
 HIDDEN_SEEDS = 3
 
 

@@ -115,6 +115,7 @@ def start_message(
         "kind": "start", "socket": socket_path, "folder": folder, "preload": list(key.preload),
         "profile": key.profile, "device": "cuda" if key.gpu else "cpu", "uids": uids,
         "warmup": "" if key.once else Path(warmup.__file__).read_text("utf-8"), "cage": caged,
+        "lasting": caged != "filter",  # that cage is for one submission, and a few jobs
     }  # fmt: skip
     bars = Path(cage.__file__).read_bytes() if caged else b""
     return len(source).to_bytes(4, "big") + source + worker.pack(start, bars)

@@ -22,6 +22,19 @@ CPUS = 1.0
 _CAGES = {Isolation.CONTAINER: "filter", Isolation.FORK: "namespaces"}
 
 
+def places(*, memory_mb: int, cores: int, each_mb: int, workers: int, isolation: Isolation) -> int:
+    """How many submissions there is room for at a time, in MiB of memory and processors.
+
+    A submission has as many containers of ``each_mb`` as ``workers``: one for each framework.
+    Where they are its own, those of the next are made meanwhile. That keeps another processor
+    busy; and until a submission is in them they hold their worker, no more.
+    """
+    each = workers * each_mb
+    if isolation is Isolation.CONTAINER:
+        each, cores = each + workers * WORKERS_MB, cores // 2
+    return max(1, min(cores, memory_mb // each))
+
+
 class Sandboxes:
     """Opens an engine for each lane: one container of one image, as wide as ``limits`` need.
 
@@ -46,6 +59,7 @@ class Sandboxes:
                 fix=f"--isolation container --runtime {runtime}",
             )
         self._limits, self._base, self._runtime = limits, base, runtime
+        self._isolation = isolation
         self._source = source
         self.image = ""
         self._machine: dict[str, Any] = open_client().info()
@@ -70,13 +84,14 @@ class Sandboxes:
         return DockerEngine(image=lambda *_: self.image, confines=confines)
 
     def places(self, workers: int) -> int:
-        """How many submissions this engine can run at a time, one more being prepared for each.
-
-        A submission has as many containers as ``workers``: one for each framework.
-        """
-        room = int(self._machine["MemTotal"] * SHARE) >> 20
-        each = 2 * workers * self._memory_mb()
-        return max(1, min(int(self._machine["NCPU"]), room // each))
+        """How many submissions this engine can run at a time; see ``places``."""
+        return places(
+            memory_mb=int(self._machine["MemTotal"] * SHARE) >> 20,
+            cores=int(self._machine["NCPU"]),
+            each_mb=self._memory_mb(),
+            workers=workers,
+            isolation=self._isolation,
+        )
 
     def _memory_mb(self) -> int:
         return self._limits.memory_mb + WORKERS_MB
