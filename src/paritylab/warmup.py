@@ -9,7 +9,6 @@ threads do not survive a fork, and the child waits for them for ever.
 from __future__ import annotations
 
 import ctypes
-import gc
 import importlib
 import operator
 import sys
@@ -41,23 +40,12 @@ def warm(name: str) -> None:
             tensorflow.config.threading.set_intra_op_parallelism_threads(0)
 
 
-def settle(*, lasting: bool) -> None:
-    """Keep the garbage collector, and small pages where many forks will come, from making each
-    fork dearer.
-
-    Garbage is frozen with the rest: to find it takes as long as importing a tenth of the framework.
-    """
-    gc.freeze()
-    if lasting:
-        _gather_pages()
-
-
-def _gather_pages() -> None:
+def gather_pages() -> None:
     """Have the kernel keep our memory in pages of 2 MiB where it can.
 
     A fork copies what describes the pages, and its end takes that apart: 7 ms were measured with
-    PyTorch's 55,000 pages of 4 KiB, 3 ms with huge ones. It takes 0.3 to 0.5 s, once: as much
-    as it saves in fifty forks.
+    PyTorch's 55,000 pages of 4 KiB, 3 ms with huge ones. It takes 0.3 to 0.5 s, once; a job of
+    two stages has 9 ms less, so that fifty jobs repay it.
     """
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]

@@ -10,8 +10,8 @@ caps before anything is allocated. There is no pickle, no NaN or Infinity, no du
 
 Start (on stdin): u32 length and this source, then a ``start`` frame: socket, folder, preload,
 profile, device, uids (0, or this worker's number in its container), warmup (warmup.py; empty where
-only one job will come), lasting (whether many will), cage (empty, or a size; then the payload is
-cage.py). After that stdin is the lifetime pipe: end of file on it (also when the host is killed)
+only one job will come), lasting (whether many jobs will), cage (empty, or a size; then the payload
+is cage.py). After that stdin is the lifetime pipe: end of file on it (also when the host is killed)
 ends the worker and everything it runs. Stdout carries one frame: ``ready`` (versions, threads,
 import_ms) or ``failed`` (type, message, traceback).
 
@@ -715,17 +715,17 @@ def _verdict(why: str, status: int, answered: bool, starved: bool) -> tuple[str,
 def _preload(names: list[str], warmup: str, lasting: bool) -> Header:
     """Import and warm; return the facts that ``ready`` and ``hello`` tell."""
     began, before_forks = time.monotonic(), _sent("warmup", warmup)
-    gc.disable()  # of what imports make nearly all stays: walking it takes a fifth of their time
+    gc.disable()  # nearly all that imports make stays; walking it takes up to a fifth of their time
     importlib.import_module("numpy.random")  # NumPy 2 leaves it to the first use
     versions = {"python": sys.version.split()[0], "numpy": np.__version__}
     for name in names:
-        module = importlib.import_module(name)
-        versions[name] = str(getattr(module, "__version__", "unknown"))
+        versions[name] = str(getattr(importlib.import_module(name), "__version__", "unknown"))
         if warmup:
             before_forks["warm"](name)
     import_ms = int((time.monotonic() - began) * 1000)
-    if warmup:
-        before_forks["settle"](lasting=lasting)
+    if lasting:
+        before_forks["gather_pages"]()
+    gc.freeze()  # a fork would walk it all, and so copy it; to look for garbage first takes longer
     gc.enable()
     threads = len(os.listdir("/proc/self/task"))
     return {"versions": versions, "threads": threads, "import_ms": import_ms}

@@ -1,7 +1,6 @@
 """warmup: what a worker does once, before its first fork."""
 
 import ctypes
-import gc
 import os
 import platform
 import re
@@ -37,26 +36,14 @@ def huge_kb() -> int:
 
 @pytest.mark.skipif(OLD or not THP.exists() or "[never]" in THP.read_text(), reason="no huge pages")
 def test_memory_is_gathered_into_huge_pages_and_keeps_what_it_holds() -> None:
-    """It is what makes a fork cheap; every byte is as before, and garbage is frozen."""
+    """It is what makes a fork cheap; every byte is as before."""
 
     def check() -> bool:
         held = bytearray(os.urandom(64)) * (256 << 10)  # 16 MiB
-        before, copy, frozen = huge_kb(), bytes(held), gc.get_freeze_count()
-        warmup.settle(lasting=True)
-        return huge_kb() - before > 8 << 10 and held == copy and gc.get_freeze_count() > frozen
-
-    assert in_a_fork(check) == 1
-
-
-@pytest.mark.skipif(OLD or not THP.exists() or "[never]" in THP.read_text(), reason="no huge pages")
-def test_memory_is_left_as_it_is_for_a_few_forks() -> None:
-    """To gather it takes as long as fifty forks save by it."""
-
-    def check() -> bool:
-        held = bytearray(os.urandom(64)) * (256 << 10)  # 16 MiB
-        before, frozen = huge_kb(), gc.get_freeze_count()
-        warmup.settle(lasting=False)
-        return bool(held) and huge_kb() == before and gc.get_freeze_count() > frozen
+        copy = bytes(held)
+        before = huge_kb()
+        warmup.gather_pages()
+        return huge_kb() - before > 8 << 10 and held == copy
 
     assert in_a_fork(check) == 1
 

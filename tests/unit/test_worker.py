@@ -105,50 +105,68 @@ def test_one_thread_before_the_fork(opened: Opened) -> None:
         assert session.hello.threads == 1
 
 
-def test_a_worker_for_one_job_is_not_warmed(opened: Opened) -> None:
-    """What a fork would find done is not worth its time before a single one."""
-    source = "import gc\ndef run(i, w):\n    return {'frozen': gc.get_freeze_count()}\n"
-
-    def frozen(once: bool) -> int:
-        endpoint = opened[0].start(replace(key(), once=once))
-        values = run((opened[0], endpoint), job(source)).values
-        opened[0].stop(endpoint)
-        return int(values["frozen"])
-
-    # Not zero: Python 3.12 starts with a few hundred objects frozen; our plugin freezes more here.
-    asked = [sys.executable, "-c", "import gc; print(gc.get_freeze_count())"]
-    bare = int(subprocess.run(asked, capture_output=True, check=True).stdout)
-    assert frozen(once=True) == bare < frozen(once=False)
-
-
+@pytest.mark.parametrize("once", [True, False])
 def test_imports_are_not_searched_for_garbage_and_jobs_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    once: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fifth of a framework's import was its collector's; a job has it, as everybody's program."""
-    (tmp_path / "large.py").write_text("import gc\nasked = gc.isenabled()\n")
+    """The search is a fifth of a framework's import; a job has it, as everybody's program, but not
+    for what was imported, which it would walk and so copy."""
+    text = "import gc\nasked = gc.isenabled()\nheld = [[] for _ in range(10_000)]\n"
+    (tmp_path / "large.py").write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     source = (
         "import gc, large\ndef run(i, w):\n"
-        "    return {'during': large.asked, 'now': gc.isenabled()}\n"
+        "    return {'during': large.asked, 'now': gc.isenabled(), 'kept': gc.get_freeze_count()}\n"
     )
     with HereEngine() as engine:
-        for once in (True, False):
-            endpoint = engine.start(replace(key("large"), once=once))
-            assert run((engine, endpoint), job(source)).values == {"during": False, "now": True}
+        endpoint = engine.start(replace(key("large"), once=once))
+        values = run((engine, endpoint), job(source)).values
+    assert (values["during"], values["now"]) == (False, True)
+    assert values["kept"] > 10_000
 
 
 @pytest.mark.parametrize(
-    ("caged", "lasting"), [("", True), ("namespaces", True), ("filter", False)]
+    ("once", "caged", "warmed", "lasting"),
+    [
+        (False, "", True, True),
+        (False, "namespaces", True, True),
+        (False, "filter", True, False),
+        (True, "", False, False),
+    ],
 )
 def test_a_worker_for_a_few_jobs_does_nothing_that_only_many_repay(
-    caged: str, lasting: bool, tmp_path: Path
+    once: bool, caged: str, warmed: bool, lasting: bool, tmp_path: Path
 ) -> None:
-    """Huge pages take half a second, of three that a submission's own worker takes to start."""
+    """Huge pages take half a second, of three that a submission's own worker takes to start; and
+    what a fork would find done is not worth its time before a single one."""
     place = str(tmp_path)
-    message = io.BytesIO(start_message(key(), socket_path=place, folder=place, uids=1, caged=caged))
+    wanted = replace(key(), once=once)
+    message = io.BytesIO(
+        start_message(wanted, socket_path=place, folder=place, uids=1, caged=caged)
+    )
     message.read(int.from_bytes(message.read(4), "big"))
     start, _ = worker.read_frame(worker.exactly(message.read))
-    assert start["lasting"] is lasting
+    assert (start["warmup"] != "", start["lasting"]) == (warmed, lasting)
+
+
+WARMUP = "def warm(name):\n    print('warm', name)\ndef gather_pages():\n    print('gather')\n"
+
+
+@pytest.mark.parametrize(
+    ("warmup", "lasting", "done"),
+    [(WARMUP, True, "warm json\ngather\n"), (WARMUP, False, "warm json\n"), ("", False, "")],
+)
+def test_a_worker_does_before_its_forks_what_its_start_frame_says(
+    warmup: str, lasting: bool, done: str, tmp_path: Path
+) -> None:
+    """In a process of its own, for it imports and freezes."""
+    start = {
+        "preload": ["json"], "warmup": warmup, "lasting": lasting, "uids": 0,
+        "socket": str(tmp_path / "socket"), "folder": str(tmp_path),
+    }  # fmt: skip
+    line = f"from paritylab import worker; worker._prepare({start!r})"
+    ended = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert ended.stdout == done
 
 
 def test_what_an_import_prints_is_no_jobs_word(

@@ -1,8 +1,9 @@
 """Figure (c): submissions per minute against one plain container per cell.
 
 The baseline is one plain ``docker run`` per cell (``plainrun``), a cell being one implementation
-on one hidden seed. All times are seconds of wall time, with as many submissions at a time as the
-machine has room for; submissions are copies of the lab's own programs and must earn full marks.
+on one hidden seed: a container for each processor at a time. Against it stand as many submissions
+at a time as the machine has room for; they are copies of the lab's own programs and must earn full
+marks. All times are seconds of wall time, unless they are said to be a core's.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from paritylab.model import Cell
 from paritylab.plainrun import docker_run
 
 PLAIN = "docker run per cell"
+ROUNDS = 4
+"""So many rounds at least, of each place's, or the idle end of a run would be all of it."""
 FASTER = Target(least=10)
 """So many times the submissions per minute of the baseline."""
 ADDED = Target(below=1)
@@ -106,12 +109,11 @@ def _one_more(paces: list[Pace]) -> Figure:
 def _measure(plan: Plan, *, base: str, submissions: dict[Isolation, int], tell: Tell) -> list[Pace]:
     boxes = {kind: Sandboxes(plan.lab.limits, isolation=kind, base=base) for kind in Isolation}
     images = {kind: box.prepare(plan.worker_keys()) for kind, box in boxes.items()}
-    cores = boxes[Isolation.FORK].places(1)  # a plain container a processor
-    paces = [_plain(replace(plan, jobs=cores), images[Isolation.CONTAINER])]
+    paces = [_plain(plan, images[Isolation.CONTAINER], boxes[Isolation.CONTAINER].cores)]
     tell(_told(paces[0]))
     for kind, count in submissions.items():
-        jobs = boxes[kind].places(len(plan.worker_keys()))
-        paces.append(_lanes(replace(plan, jobs=jobs), boxes[kind], kind, count, cores=cores))
+        wide = replace(plan, jobs=boxes[kind].places(len(plan.worker_keys())))
+        paces.append(_lanes(wide, boxes[kind], kind, max(count, ROUNDS * wide.jobs)))
         tell(_told(paces[-1]))
     return paces
 
@@ -121,10 +123,14 @@ def _told(pace: Pace) -> str:
     return f"{pace.name}: {pace.per_minute:.1f} submissions/min ({pace.submissions}){added}"
 
 
-def _plain(plan: Plan, image: str) -> Pace:
-    """Two submissions, a plain container for each of their cells; the outputs are not marked."""
-    asked = Questions(plan.lab)
-    cells = list(product(range(2), plan.implementations, plan.seeds))
+def _plain(plan: Plan, image: str, cores: int) -> Pace:
+    """Submissions with a plain container for each of their cells, ``cores`` of them at a time.
+
+    The outputs are not marked. Two submissions, or as many as give each core four cells.
+    """
+    asked, each = Questions(plan.lab), len(plan.implementations) * len(plan.seeds)
+    count = max(2, -(-ROUNDS * cores // each))
+    cells = list(product(range(count), plan.implementations, plan.seeds))
 
     def one(cell: tuple[int, str, int]) -> None:
         _, implementation, seed = cell
@@ -136,13 +142,13 @@ def _plain(plan: Plan, image: str) -> Pace:
         docker_run(open_client(), image, ours, inputs)
 
     begun = time.monotonic()
-    with ThreadPoolExecutor(plan.jobs) as pool:
+    with ThreadPoolExecutor(cores) as pool:
         list(pool.map(one, cells))
-    seconds = time.monotonic() - begun
-    return Pace(name=PLAIN, submissions=2, seconds=seconds / 2, per_minute=120 / seconds)
+    seconds = (time.monotonic() - begun) / count
+    return Pace(name=PLAIN, submissions=count, seconds=seconds, per_minute=60 / seconds)
 
 
-def _lanes(plan: Plan, boxes: Sandboxes, isolation: Isolation, count: int, *, cores: int) -> Pace:
+def _lanes(plan: Plan, boxes: Sandboxes, isolation: Isolation, count: int) -> Pace:
     keys, clock = plan.worker_keys(), _Clock()
 
     def lanes(wanted: int) -> Lanes:
@@ -155,7 +161,7 @@ def _lanes(plan: Plan, boxes: Sandboxes, isolation: Isolation, count: int, *, co
             _all_right(grade(_copies(plan, count), plan, journal, lanes, watch))
     seconds = time.monotonic() - clock.begun
     # Where the next containers are made meanwhile, that is a second processor for each place.
-    busy = min(cores, plan.jobs * (2 if isolation is Isolation.CONTAINER else 1))
+    busy = min(boxes.cores, plan.jobs * (2 if isolation is Isolation.CONTAINER else 1))
     added = _added(plan, clock) * busy
     return Pace(
         name=f"--isolation {isolation}",

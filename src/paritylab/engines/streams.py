@@ -115,7 +115,8 @@ def start_message(
         "kind": "start", "socket": socket_path, "folder": folder, "preload": list(key.preload),
         "profile": key.profile, "device": "cuda" if key.gpu else "cpu", "uids": uids,
         "warmup": "" if key.once else Path(warmup.__file__).read_text("utf-8"), "cage": caged,
-        "lasting": caged != "filter",  # that cage is for one submission, and a few jobs
+        # A worker that is caged so serves one submission, whose jobs are few as a rule.
+        "lasting": not key.once and caged != "filter",
     }  # fmt: skip
     bars = Path(cage.__file__).read_bytes() if caged else b""
     return len(source).to_bytes(4, "big") + source + worker.pack(start, bars)

@@ -26,12 +26,12 @@ def places(*, memory_mb: int, cores: int, each_mb: int, workers: int, isolation:
     """How many submissions there is room for at a time, in MiB of memory and processors.
 
     A submission has as many containers of ``each_mb`` as ``workers``: one for each framework.
-    Where they are its own, those of the next are made meanwhile. That keeps another processor
-    busy; and until a submission is in them they hold their worker, no more.
+    Where they are its own, those of the next are made meanwhile: until a submission is in them
+    they hold their worker, no more.
     """
     each = workers * each_mb
     if isolation is Isolation.CONTAINER:
-        each, cores = each + workers * WORKERS_MB, cores // 2
+        each += workers * WORKERS_MB
     return max(1, min(cores, memory_mb // each))
 
 
@@ -83,11 +83,16 @@ class Sandboxes:
         )
         return DockerEngine(image=lambda *_: self.image, confines=confines)
 
+    @property
+    def cores(self) -> int:
+        """The processors of the engine's machine."""
+        return int(self._machine["NCPU"])
+
     def places(self, workers: int) -> int:
         """How many submissions this engine can run at a time; see ``places``."""
         return places(
             memory_mb=int(self._machine["MemTotal"] * SHARE) >> 20,
-            cores=int(self._machine["NCPU"]),
+            cores=self.cores,
             each_mb=self._memory_mb(),
             workers=workers,
             isolation=self._isolation,
