@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FIXTURES
+from grade_here import plan_of
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -75,6 +76,18 @@ def test_one_more_submission_is_told_with_where_its_time_goes() -> None:
         "the programs themselves s": pytest.approx((0.3, 0.4, 1.5)),
         "sessions s": (0.5, 0.5, 0.5),
     }
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_one_more_submission_is_timed_when_each_place_has_served_one(
+    jobs: int, project: Path
+) -> None:
+    """What comes before is the lanes' first imports, which no further submission pays."""
+    plan = plan_of(project, jobs=jobs)  # two trials a submission
+    slow = [10.0 * (n + 1) for n in range(2 * jobs)]
+    later = [slow[-1] + n for n in range(1, 1 + 2 * (grading.ROUNDS - 1) * jobs)]
+    clock = grading._Clock(begun=0.0, ended=slow + later)
+    assert grading._added(plan, clock) == pytest.approx(2.0)
 
 
 def test_a_peak_is_that_of_the_process_alone(tmp_path: Path) -> None:

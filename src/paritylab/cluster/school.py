@@ -25,8 +25,9 @@ class School:
     """Sandboxes as the manifest's ``grading`` wants them: ``limits``, ``isolation``, ``runtime``,
     and the ``keys`` of the workers of a lane.
 
-    As many submissions at a time as ``threads``, or as this host's memory has room for. Raises
-    DockerError, UsageError (a runtime that does not go with the isolation) or ImageError.
+    As many submissions at a time as ``threads``, or as this host's memory has room for, as if there
+    were no other on it. Raises DockerError, UsageError (a runtime that does not go with the
+    isolation) or ImageError.
     """
 
     def __init__(self, manifest: Manifest, *, host: str, threads: int) -> None:
