@@ -68,8 +68,10 @@ def provide(client: DockerClient, base: Base, environment: Environment, *, mode:
     there = present(client, base.reference)
     if there:
         return there
-    if base.config:
-        return imagefile.load(client, base.config, base.title, base.tar)
+    if base.config and base.tar:
+        with cache.locked(base.tar):  # two images that are built at a time may stand on it
+            there = present(client, base.reference)
+            return there or imagefile.load(client, base.config, base.title, base.tar)
     name, _, digest = base.reference.partition("@")
     try:
         return str(client.images.pull(name, tag=digest).id)

@@ -6,11 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock, Timeout
+
+from paritylab.turns import go_on
 
 
 def folder(*parts: str) -> Path:
@@ -24,10 +26,17 @@ def folder(*parts: str) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock beside ``path``, so that no second process makes the same thing."""
+    """Hold the lock beside ``path``, so that nobody else, in any process, makes the same thing."""
     # Freed by the kernel when its owner dies: a killed run never blocks the next one.
-    with FileLock(_lock_of(path)):
+    with _acquired(FileLock(_lock_of(path))):
         yield
+
+
+def _acquired(lock: FileLock) -> AbstractContextManager[object]:
+    while True:
+        go_on()  # its owner may need minutes
+        with suppress(Timeout):
+            return lock.acquire(timeout=1)
 
 
 def _lock_of(path: Path) -> Path:

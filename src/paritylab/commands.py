@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import tempfile
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import IO
 
 from paritylab.errors import ImageError, LabError
+from paritylab.turns import go_on
 
 TAIL = 12
 """Lines of a failed command's error output that its message repeats."""
+_LOOK = 0.05
+"""Seconds between two looks whether a program has ended, or its end is still waited for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +64,46 @@ class _Started:
 
 
 def try_run(command: Command, *, timeout: float | None = None) -> Finished:
-    """Run to the end and return what happened; status 127 when it cannot start, 124 when late."""
+    """Run to the end and return what happened; status 127 when it cannot start, 124 when late.
+
+    In a thread of ``together`` whose work is of no more use it is killed; see ``turns.go_on``.
+    """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command.argv,
             env=command.environment,
             cwd=command.folder,
-            timeout=timeout,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
         )
-    except subprocess.TimeoutExpired:
-        return Finished(status=124, stdout="", stderr=f"no end after {timeout} s")
     except OSError as fault:
         return Finished(status=127, stdout="", stderr=str(fault))
-    return Finished(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    with process:
+        try:
+            stdout, stderr = _streams(process, timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return Finished(status=124, stdout="", stderr=f"no end after {timeout} s")
+        except BaseException:
+            process.kill()
+            raise
+    return Finished(status=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def _streams(process: subprocess.Popen[str], timeout: float | None) -> tuple[str, str]:
+    """What a process has written when it ends; TimeoutExpired, or OverError, if that is later."""
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        go_on()
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            return process.communicate(timeout=min(_LOOK, left))
+        except subprocess.TimeoutExpired:
+            if left <= _LOOK:
+                raise
 
 
 def run(command: Command) -> str:
@@ -91,8 +117,8 @@ def run(command: Command) -> str:
 def run_each(commands: Sequence[Command], *, jobs: int) -> Iterator[tuple[int, Finished]]:
     """Run up to ``jobs`` at a time; yield index and result of each as it ends.
 
-    All of it happens in the caller's thread, so that Ctrl-C reaches it: whatever still runs when
-    the iteration ends, is killed.
+    All of it happens in the caller's thread, so that Ctrl-C or ``turns.go_on`` reaches it:
+    whatever still runs when the iteration ends, is killed.
     """
     waiting = list(enumerate(commands))[::-1]
     running: dict[int, _Started] = {}
@@ -105,7 +131,8 @@ def run_each(commands: Sequence[Command], *, jobs: int) -> Iterator[tuple[int, F
             for index in ended:
                 yield index, _collect(running.pop(index))
             if not ended:
-                time.sleep(0.05)
+                go_on()
+                time.sleep(_LOOK)
     finally:
         for started in running.values():
             started.process.kill()

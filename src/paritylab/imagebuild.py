@@ -27,6 +27,7 @@ from paritylab.engines.sandbox import orphaned, ours, remove, run_labels
 from paritylab.errors import DockerError
 from paritylab.imagefacts import KIND
 from paritylab.imagefile import ImageConfig
+from paritylab.turns import go_on
 
 PATIENCE = 3600
 """Seconds that one call may take; unpacking, committing and loading gigabytes is slow."""
@@ -58,6 +59,7 @@ def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
     no image without a name is left.
     """
     with patient(client), _told_in_words(recipe.tag):
+        go_on()
         sweep(client, recipe.tag)
         try:
             container = _container(client, recipe)
@@ -80,6 +82,14 @@ def sweep(client: DockerClient, tag: str) -> list[str]:
         with suppress(NotFound):
             leftover.remove(leftover.name)
     return [leftover.name for leftover in found]
+
+
+def halt(client: DockerClient) -> None:
+    """End the builds that other threads of this run are at; they fail, and clear up themselves."""
+    # They clear up at the same time; and whoever stops has an error of its own to tell.
+    with suppress(DockerException, requests.RequestException):
+        for tag in unfinished(client):
+            sweep(client, tag)
 
 
 def unfinished(client: DockerClient) -> list[str]:
@@ -149,6 +159,7 @@ def _send(container: Container, recipe: Recipe, progress: Progress) -> None:
     def counted() -> Iterator[bytes]:
         sent = 0
         for block in imagefile.tar_stream(sorted(recipe.files.items())):
+            go_on()
             yield block
             # An archive is a little more than its files, and the last block is not there yet.
             sent = min(sent + len(block), size - 1)

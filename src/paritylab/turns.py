@@ -1,13 +1,60 @@
-"""Work shared out between threads, each taking the next piece when it is done with one."""
+"""Work shared out between threads, each taking the next piece when it is done with one.
+
+Python sends Ctrl-C to the main thread alone, and an error stays where it happened. So that neither
+leaves others at work for minutes, whoever waits in a thread for something long asks ``go_on``.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
+_here = threading.local()
+
+
+class OverError(Exception):
+    """Raised by ``go_on`` in what was begun together with what has failed; nobody is told."""
+
+
+def together(
+    tasks: Sequence[Callable[[], T]],
+    *,
+    jobs: int | None = None,
+    stop: Callable[[], None] = lambda: None,
+) -> list[T]:
+    """Do all tasks, ``jobs`` (a processor each) at a time; return what they give, in their order.
+
+    The first error, or Ctrl-C, ends all of them, as in ``share_out``; ``go_on`` raises in the
+    others. A single task is done in the caller's own thread, where Ctrl-C reaches it.
+    """
+    if len(tasks) < 2:
+        return [task() for task in tasks]
+    over = threading.Event()
+    found: dict[int, T] = {}
+
+    def one(_: int, number: int) -> None:
+        _here.over = over
+        found[number] = tasks[number]()
+
+    def end() -> None:
+        over.set()
+        stop()
+
+    hands = min(jobs or len(os.sched_getaffinity(0)), len(tasks))
+    share_out(len(tasks), range(hands), one, stop=end)
+    return [found[number] for number in range(len(tasks))]
+
+
+def go_on() -> None:
+    """Raise OverError in a thread of ``together`` whose work is of no more use."""
+    over = getattr(_here, "over", None)
+    if over and over.is_set():
+        raise OverError
 
 
 def share_out(

@@ -400,6 +400,53 @@ def test_ctrl_c_leaves_nothing(client, environment) -> None:
     assert left_behind(client) == []
 
 
+@pytest.fixture
+def pair(environment) -> list[Environment]:
+    """Two environments of one project, whose images are built at a time."""
+    shutil.copytree(environment.folder, environment.folder.with_name(f"{NAME}b"))
+    loaded = catalog.load(environment.folder.parents[1])
+    return list(loaded.environments.values())
+
+
+def test_two_images_are_built_at_a_time_and_ctrl_c_ends_both(client, pair) -> None:
+    """Exit code 130 within seconds, though each build would take a minute; nothing is left."""
+    script_of(pair[0]).write_text("echo == sleeping; sleep 60\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "paritylab", "images", "build", "--base", "bootstrap"],
+        env={**os.environ, "PARITYLAB_ROOT": str(pair[0].folder.parents[1])},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not all(running(client, one) for one in pair):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert left_behind(client) == []
+
+
+def test_an_image_that_cannot_be_built_ends_the_other_build(client, pair) -> None:
+    """Exit code 3 with the reason at once: nobody waits a minute for the other one."""
+    script_of(pair[0]).write_text('cat "$(dirname "$0")/lock"; sleep 60\n')
+    pair[1].stacks["cpu"].lock.write_text("")
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "paritylab", "images", "build", "--base", "bootstrap"],
+        env={**os.environ, "PARITYLAB_ROOT": str(pair[0].folder.parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (2, 3), done.stderr
+    assert f"{NAME}b" in done.stderr
+    assert time.monotonic() - begun < 40
+    assert left_behind(client) == []
+
+
 def test_a_build_leaves_that_of_another_user_alone(
     client, environment, tmp_path: Path, monkeypatch
 ) -> None:

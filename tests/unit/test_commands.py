@@ -6,6 +6,7 @@ import pytest
 
 from paritylab.commands import Command, run, run_each, try_run
 from paritylab.errors import ImageError
+from paritylab.turns import together
 
 
 def python(code: str) -> Command:
@@ -49,3 +50,23 @@ def test_what_still_runs_is_killed_when_the_caller_leaves(tmp_path) -> None:
     running.close()
     time.sleep(1.5)
     assert not flag.exists()
+
+
+@pytest.mark.parametrize("way", ["one", "each"])
+def test_a_program_is_killed_when_its_work_is_of_no_more_use(way: str, tmp_path: Path) -> None:
+    """What runs beside what fails (one image of two, say) does not run to its end for nothing."""
+    begun = tmp_path / "begun"
+    lasting = python(f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)")
+
+    def fails() -> None:
+        while not begun.exists():
+            time.sleep(0.01)
+        raise ValueError("planted")
+
+    def runs() -> object:
+        return run(lasting) if way == "one" else list(run_each([lasting], jobs=1))
+
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="planted"):
+        together([fails, runs], jobs=2)
+    assert time.monotonic() - started < 30

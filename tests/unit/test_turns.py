@@ -2,10 +2,11 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
-from paritylab.turns import share_out
+from paritylab.turns import OverError, go_on, share_out, together
 
 
 def never() -> None:
@@ -60,3 +61,55 @@ def test_nothing_to_do_is_done_at_once() -> None:
     """No cells, no hands: no error."""
     share_out(0, ["a"], lambda *_: never(), stop=never)
     share_out(0, [], lambda *_: never(), stop=never)
+
+
+def test_tasks_done_together_come_back_in_their_order() -> None:
+    """Two run at a time (they meet), and what they give is in the order of the tasks."""
+    meeting = threading.Barrier(2, timeout=10)
+
+    def task(number: int) -> int:
+        meeting.wait()
+        return number
+
+    assert together([partial(task, number) for number in range(4)], jobs=2) == [0, 1, 2, 3]
+
+
+def test_a_single_task_has_the_callers_own_thread() -> None:
+    """There Ctrl-C reaches it without anybody's help."""
+    assert together([threading.current_thread], jobs=4) == [threading.current_thread()]
+    assert together([], jobs=4) == []
+
+
+def test_one_failure_ends_the_others_at_their_next_look() -> None:
+    """The error is the first one; what has not begun never does, what runs hears of it."""
+    stopped, running = threading.Event(), threading.Event()
+    heard: list[str] = []
+
+    def fails() -> None:
+        assert running.wait(10)
+        raise ValueError("planted")
+
+    def looks() -> None:
+        running.set()
+        assert stopped.wait(10), "nobody was told"
+        try:
+            go_on()
+        except OverError:
+            heard.append("over")
+            raise
+
+    with pytest.raises(ValueError, match="planted"):
+        together([fails, looks, never], jobs=2, stop=stopped.set)
+    assert heard == ["over"]
+
+
+def test_whoever_works_alone_goes_on() -> None:
+    """Outside of ``together``, and in a later one, an earlier failure is none."""
+
+    def fails() -> None:
+        raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted"):
+        together([fails, fails], jobs=1)
+    go_on()
+    assert together([go_on, go_on], jobs=2) == [None, None]

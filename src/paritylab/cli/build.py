@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.tree import Tree
 
-from paritylab import bases, catalog, cudacheck, images, imagesizes, venvs
+from paritylab import bases, catalog, cudacheck, imagebuild, images, imagesizes, venvs
 from paritylab.cli import options as opt
 from paritylab.cli.app import app, err, out
 from paritylab.cudacheck import Load, Scan
@@ -21,6 +22,7 @@ from paritylab.images import ImageRow
 from paritylab.locking import lock_all
 from paritylab.model import Environment
 from paritylab.progress import Display
+from paritylab.turns import together
 
 
 @app.command()
@@ -62,15 +64,22 @@ def _with_device(environments: list[str] | None, device: str) -> list[Environmen
 def images_build(
     environment: opt.Environments = None, device: opt.Device = "cpu", base: opt.Base = "auto"
 ) -> None:
-    """Build the images that are missing; an unchanged one costs a second.
+    """Build the images that are missing, one for each processor at a time.
 
-    Example: `paritylab images build --environment tf2 --base bootstrap`
+    An unchanged image costs a second. Example: `paritylab images build --environment tf2 --base
+    bootstrap`
     """
-    client = open_client()
+    client, chosen = open_client(), _with_device(environment, device)
+
+    def build(one: Environment) -> str:
+        # A client of its own: the SDK's sessions are not made to be shared.
+        return images.ensure(open_client(), one, device, base=base, progress=progress)
+
     with Display() as progress, explained("building images"):
-        for one in _with_device(environment, device):
-            found = images.ensure(client, one, device, base=base, progress=progress)
-            out.print(f"{one.name}-{device}: {found}", highlight=False, soft_wrap=True)
+        tasks = [partial(build, one) for one in chosen]
+        made = together(tasks, stop=lambda: imagebuild.halt(client))
+    for one, found in zip(chosen, made, strict=True):
+        out.print(f"{one.name}-{device}: {found}", highlight=False, soft_wrap=True)
 
 
 @image_commands.command("check")

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from docker.errors import APIError
 from rich.progress import Progress
 
-from paritylab import bases, images, nvidia
+from paritylab import bases, imagebuild, images, nvidia
 from paritylab.engines.base import Channel, Endpoint, Unavailable, no_stack, one_per_stack
 from paritylab.engines.dockerclient import explained, open_client
 from paritylab.engines.gpuprobe import gpus_in, pieces
@@ -24,6 +25,7 @@ from paritylab.gpus import Sighting
 from paritylab.imagefacts import PYTHON, VENV
 from paritylab.model import Environment, Gpu, WorkerKey
 from paritylab.progress import Display
+from paritylab.turns import together
 
 _SEND_SECONDS = 30.0
 # Joins an exec's stdin and stdout to a worker's socket. It waits to be spoken to (see
@@ -144,9 +146,9 @@ class DockerEngine:
     def prepare(self, keys: list[WorkerKey]) -> None:
         """See Engine: builds the images that are missing, removes what dead runs have left."""
         sweep(self._client())
+        tasks = [partial(self._image_of, key) for key in one_per_stack(self, keys)]
         with self._progress:
-            for key in one_per_stack(self, keys):
-                self._image_of(key)
+            together(tasks, stop=lambda: imagebuild.halt(self._client()))
 
     def command(self, key: WorkerKey) -> list[str]:  # noqa: ARG002 - one for all keys
         """Return what runs in the container as a worker."""

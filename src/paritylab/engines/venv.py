@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 from rich.progress import Progress
 
@@ -12,6 +13,7 @@ from paritylab.engines.base import Unavailable, no_stack, one_per_stack
 from paritylab.engines.local import LocalEngine
 from paritylab.model import WorkerKey
 from paritylab.progress import Display
+from paritylab.turns import together
 
 # LD_PRELOAD is how another CPU is emulated; whoever sets it means every process.
 INHERITED = ("PATH", "HOME", "TMPDIR", "LD_PRELOAD", "FAKECPU", "FAKECPU_NOCACHE")
@@ -35,9 +37,12 @@ class VenvEngine(LocalEngine):
 
     def prepare(self, keys: list[WorkerKey]) -> None:
         """See Engine."""
+        tasks = [
+            partial(venvs.ensure, key.environment, key.device, self._progress)
+            for key in one_per_stack(self, keys)
+        ]
         with self._progress:
-            for key in one_per_stack(self, keys):
-                venvs.ensure(key.environment, key.device, self._progress)
+            together(tasks)
 
     def command(self, key: WorkerKey) -> list[str]:
         """See LocalEngine."""
