@@ -231,6 +231,12 @@ def problem_of(lab: Lab, settings: Settings) -> Problem:
         return _problems[key]
 
 
+def forget() -> None:
+    """Have every problem read and solved again, as a new process would."""
+    with _problems_lock:
+        _problems.clear()
+
+
 def job_of(cell: Cell, problem: Problem, settings: Settings) -> Job:
     """A supported cell's work, as a worker is sent it."""
     source = cell.lab.implementations[cell.implementation].source

@@ -1,5 +1,6 @@
 """The benchmark's parts that run pytest and workers for real, on the interpreter at hand."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,13 +36,15 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_scaling_runs_the_matrix_with_every_number_of_processes(
     course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A figure for each, and the machine's own beside them; a red cell has no speed."""
+    """A figure for each, also for the number of cores, which alone has a target; none if red."""
     monkeypatch.setattr(scaling, "PROCESSES", (1, 2))
     monkeypatch.setattr(scaling, "_LOOP", "sum(range(1_000_000))")
     figures = scaling.scaling(PYTORCH, course, repeats=1, tell=print)
-    assert len(figures) == len(scaling.PROCESSES)
+    cores = len(os.sched_getaffinity(0))
+    assert len(figures) == len({*scaling.PROCESSES, cores})
     assert all(0 < figure.median < 2 for figure in figures)
-    assert sum(figure.target is not None for figure in figures) <= 1
+    held = [figure.name for figure in figures if figure.target]
+    assert held == ([f"efficiency, {cores} processes"] if cores > 1 else [])
     wrong = course / "labs/double0/pytorch.py"
     wrong.write_text(wrong.read_text().replace("+", "-"))
     with pytest.raises(EngineError, match="not green"):

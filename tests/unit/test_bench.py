@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ from paritylab.bench.suite import LETTERS, Request
 from paritylab.cli.app import app
 from paritylab.engines.base import Channel, Endpoint
 from paritylab.engines.here import HereEngine
-from paritylab.errors import EngineError, UsageError
+from paritylab.errors import EngineError, LabError, UsageError
 from paritylab.matrix import Selection, cells
+from paritylab.model import WorkerKey
 
 SAMPLES = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=9)
 
@@ -240,6 +242,65 @@ def test_a_warm_cell_is_timed_on_a_connection_that_is_open(
         assert 0 < figure.parts["warm s"][0] < counted < 0.5 < figure.parts["--cold s"][0]
     assert len(connection.samples) == 2
     assert all(1 < seconds < 10 for seconds in connection.samples)
+
+
+def slower(path: Path, line: str, seconds: float) -> None:
+    """Have a function of a file sleep first."""
+    text = path.read_text().replace(line, f"{line}    time.sleep({seconds})\n")
+    path.write_text(f"import time\n{text}")
+
+
+class Timed(HereEngine):
+    """Tells how many workers had been started when another one was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: list[WorkerKey] = []
+
+    def start(self, key: WorkerKey) -> Endpoint:
+        """See Engine."""
+        self.keys.append(key)
+        return super().start(key)
+
+
+def test_the_floor_is_one_import_of_each_framework_and_the_cells_computing(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers of one framework count once, and the wall time has the oracles in it."""
+    (tmp_path / "torch.py").write_text((FIXTURES / "stand_in/torch.py").read_text())
+    (tmp_path / "slow_framework.py").write_text("import time\ntime.sleep(1)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    slower(project / "labs/double/scenario.py", "def oracle(inputs):\n", 3.0)
+    slower(project / "labs/double/pytorch.py", "def run(inputs, workdir):\n", 0.5)
+    accept(catalog.load(project).labs["double"], [], []).write()
+    torch = Selection(implementations=("pytorch",))
+    (cell,) = [one for one in cells(catalog.load(project), torch) if not one.unsupported]
+    usual = cell.environment.support["pytorch"]
+    slow = replace(usual, preload=("slow_framework",), variables={})
+    pair = [
+        replace(cell, environment=replace(cell.environment, support={"pytorch": support}))
+        for support in (slow, replace(slow, variables={"TWIN": "1"}))
+    ]
+    with Timed() as engine:
+        (figure,) = warm.whole_matrix(pair, engine, jobs=1, repeats=1, tell=print)
+    assert len({key.name for key in engine.keys}) == 2
+    (floor,), (matrix,) = figure.parts["floor s"], figure.parts["matrix s"]
+    assert 2.0 <= floor < 2.9, "an import, and half a second for each of two cells"
+    assert matrix > 4.0, "the oracle is solved while frameworks are imported; then the cells"
+    assert figure.samples == (matrix / floor,)
+
+
+def test_what_cannot_be_measured_is_refused_at_once() -> None:
+    """A mistyped lab, or one that the chosen figures do not have: told before the first figure."""
+    for wrong, words in (
+        (Request(only=("c", "e"), labs=("trian",)), "trian"),
+        (Request(only=("a",), engine="bogus"), "bogus"),
+        (Request(only=("c", "g"), labs=("train",)), "labs are chosen"),
+        (Request(only=("c",), environments=("tf2",)), "environments are chosen"),
+    ):
+        with pytest.raises(LabError) as told:
+            wrong.check()
+        assert words in str(told.value)
 
 
 def test_a_workers_memory_is_measured_on_a_real_one(

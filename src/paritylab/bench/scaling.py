@@ -1,4 +1,4 @@
-"""Figure (e): the same cells with 1, 2, 4 and 8 pytest processes.
+"""Figure (e): the same cells with 1, 2, 4 and 8 pytest processes, and with one for each core.
 
 ``pytest -n k`` may use min(k, cores) cores: with one process the whole run, its workers included,
 is held on one core, so that efficiency = t(1) / (min(k, cores) * t(k)) compares a core with as many
@@ -30,19 +30,19 @@ def scaling(options: Sequence[str], root: Path, *, repeats: int, tell: Tell) -> 
     A first run that is not measured makes what has to be made (images, virtual environments).
     """
     cores = len(os.sched_getaffinity(0))
-    times: dict[int, list[float]] = {k: [] for k in PROCESSES}
+    counts = sorted({*PROCESSES, cores})
+    times: dict[int, list[float]] = {k: [] for k in counts}
     loops: dict[int, list[float]] = {k: [] for k in (1, cores)}
     _run(options, root, cores, cores)
     for repeat in range(repeats):
-        for k in PROCESSES:
+        for k in counts:
             times[k].append(_run(options, root, k, min(k, cores)))
             tell(f"scaling {repeat + 1}: {k} processes, {times[k][-1]:.1f} s")
         for k, seconds in loops.items():
             seconds.append(_loop(k))
-    at_cores = EFFICIENT if cores in times else None
     figures = [
-        _efficiency(f"{k} processes", k, min(k, cores), times, at_cores if k == cores else None)
-        for k in PROCESSES[1:]
+        _efficiency(f"{k} processes", k, min(k, cores), times, EFFICIENT if k == cores else None)
+        for k in counts[1:]
     ]
     machine = "the machine itself: a loop of arithmetic on every core"
     scaled = {1: loops[1], cores: [seconds / cores for seconds in loops[cores]]}

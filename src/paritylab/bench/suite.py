@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -25,7 +25,7 @@ from paritylab.grade.lanes import Isolation
 from paritylab.grade.request import plan_for
 from paritylab.matrix import Selection
 from paritylab.model import Cell
-from paritylab.plan import Options, cells_of, open_engine
+from paritylab.plan import Options, choose, open_engine
 from paritylab.runner import worker_keys
 
 SCHEMA_VERSION = 1
@@ -62,14 +62,29 @@ class Request:
     sizes: tuple[int, ...] = SIZES
 
     def check(self) -> Request:
-        """Raise UsageError for a letter that there is not."""
+        """Raise UsageError for a letter that there is not, and for what nothing could be run of.
+
+        Here, not an hour later.
+        """
         for letter in self.only:
             if letter not in LETTERS:
                 told = ", ".join(f"{name} ({what})" for name, what in LETTERS.items())
                 raise UsageError(f"unknown figure `{letter}`", why=told, fix="--only a,g")
         if not self.only:
             raise UsageError("no figure is chosen", why=nearest("", LETTERS), fix="--only a,g")
+        if set(self.only) & set("abdef"):
+            choose(self.options(*self.labs))
+        self._require_use("labs", "abef", self.labs)
+        self._require_use("environments", "abdef", self.environments)
         return self
+
+    def _require_use(self, option: str, letters: str, given: tuple[str, ...]) -> None:
+        if given and not set(self.only) & set(letters):
+            raise UsageError(
+                f"{option} are chosen, and none of the figures {', '.join(self.only)} has any",
+                why=f"they narrow {', '.join(letters)}",
+                fix=f"--only {','.join(letters)}",
+            )
 
     def options(self, *labs: str, engine: str | None = None) -> Options:
         """The options of a run of these labs (none: all)."""
@@ -114,8 +129,8 @@ def _jobs() -> int:
 
 
 def _opened(options: Options, work: Callable[[list[Cell], Engine], list[Figure]]) -> list[Figure]:
-    """Make what the cells need, then measure, then stop everything."""
-    cells = cells_of(options)
+    """Make what the cells need, then measure them in the order of a run, then stop everything."""
+    cells = list(choose(options).in_turn())
     engine = open_engine(options)
     try:
         engine.prepare(worker_keys(cells, options.settings.profile))
@@ -157,19 +172,16 @@ def _scaling(request: Request, tell: Tell) -> list[Figure]:
     words = [f"--environment={name}" for name in names]
     words += [f"--lab={name}" for name in request.labs]
     root = catalog.find_root()
-    # Checked here: pytest would say the same of a wrong name, but later.
-    cells_of(replace(request, environments=names).options(*request.labs, engine="venv"))
     return scaling(["--engine=venv", *words], root, repeats=request.repeats, tell=tell)
 
 
 def _memory(request: Request, tell: Tell) -> list[Figure]:
     options = request.options(*(request.labs or (GRADED,)))
-    cells = cells_of(options)
 
     def work(cells: list[Cell], _: Engine) -> list[Figure]:
         return memory(cells, lambda: open_engine(options), repeats=request.repeats, tell=tell)
 
-    return _opened(options, work) if cells else []
+    return _opened(options, work)
 
 
 def _growth(request: Request, tell: Tell) -> list[Figure]:
