@@ -40,6 +40,13 @@ def join(
     keep_joined(words, lambda text: err.print(text, style="yellow"), variables(patience))
 
 
+JOURNALS = (("run by run (audit)", 1, 16), ("six at once (grade)", 6, 6), ("none (run)", 0, 16))
+"""How commands record: the cells of one wait for the disk, and of a batch.
+
+A submission is a batch: two programs with three hidden seeds each.
+"""
+
+
 @app.command(name="bench-cluster")
 def bench_cluster(
     hosts: Annotated[int, typer.Option(min=1, help="Hosts at the most.")] = 1000,
@@ -60,14 +67,16 @@ def bench_cluster(
     for name, value in {**asdict(found), **rates}.items():
         table.add_row(name, f"{value:,.6f}" if value < 1 else f"{value:,.0f}")
     out.print(table)
-    for what, commit in (("cell by cell", 1), ("16 at once", 16), ("none", 0)):
+    for what, commit, batch in JOURNALS:
         grown = Table(
             "hosts", "hours", "ideal", "cells/s", "desk", "scheduler", "places", "Mbit/s", "GB",
             "first to break", title=f"{cells:,} cells, {threads} a host at a time, journal: {what}",
         )  # fmt: skip
         count = 1
         while count <= hosts:
-            row = scale.outlook(found, hosts=count, threads=threads, cells=cells, commit=commit)
+            row = scale.outlook(
+                found, hosts=count, threads=threads, cells=cells, batch=batch, commit=commit
+            )
             grown.add_row(*_told(row))
             count *= 10
         out.print(grown)
