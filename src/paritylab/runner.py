@@ -88,7 +88,9 @@ class Runner:
         return concluded(cell, self.settings, problem, self.place(key, job, on_gpu=on_gpu))
 
     def timed(self, cell: Cell) -> CellResult:
-        """``run`` with the wall time, in seconds, as the result's ``seconds``."""
+        """``run`` with its wall time as ``seconds``; the import of a warm worker is none of it."""
+        if not (cell.unsupported or self.settings.cold or wants_gpu(cell, self.settings)):
+            self.fleet.endpoint(cell.worker_key(self.settings.profile))  # the run tells an error
         begun = time.monotonic()
         return replace(self.run(cell), seconds=round(time.monotonic() - begun, 4))
 
@@ -213,7 +215,8 @@ def _raised(answer: Endpoint | Unavailable | LabError) -> Endpoint | Unavailable
     return answer
 
 
-_problems: dict[tuple[str, int | None, bool], Problem] = {}
+PROBLEMS: dict[tuple[str, int | None, bool], Problem] = {}
+"""What this process has solved; without it, all is read and solved again."""
 _problems_lock = threading.Lock()
 
 
@@ -224,17 +227,11 @@ def problem_of(lab: Lab, settings: Settings) -> Problem:
     """
     key = (str(lab.folder), settings.seed, settings.oracle_only)
     with _problems_lock:
-        if key not in _problems:
+        if key not in PROBLEMS:
             solved = scenarios.solve(lab, lab.seed if settings.seed is None else settings.seed)
             by_oracle = settings.oracle_only or settings.seed is not None
-            _problems[key] = solved if by_oracle else expected.recorded(lab, solved)
-        return _problems[key]
-
-
-def forget() -> None:
-    """Have every problem read and solved again, as a new process would."""
-    with _problems_lock:
-        _problems.clear()
+            PROBLEMS[key] = solved if by_oracle else expected.recorded(lab, solved)
+        return PROBLEMS[key]
 
 
 def job_of(cell: Cell, problem: Problem, settings: Settings) -> Job:

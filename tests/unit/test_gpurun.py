@@ -225,11 +225,11 @@ def test_a_digest_belongs_to_a_class_of_gpu(on_cuda: list[Cell]) -> None:
     assert '"hardware": "compute-9.0"' in one[0].lab.expected.read_text()
     verdicts = []
     for capability in ("9.0", "8.0"):
-        runner._problems.clear()  # expected.json is read once a process
+        runner.PROBLEMS.clear()  # expected.json is read once a process
         [result] = run(one, CardEngine(card(0, capability=capability)))
         verdicts.append((result.verdict, result.bit_drift))
     assert verdicts == [(Verdict.IDENTICAL, False), (Verdict.CLOSE, False)]
-    runner._problems.clear()
+    runner.PROBLEMS.clear()
     with CardEngine() as engine:
         [result] = run_all(one, engine, Settings(smoke=True), jobs=1)
     assert (result.verdict, result.bit_drift) == (Verdict.CLOSE, False)

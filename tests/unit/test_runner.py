@@ -247,3 +247,17 @@ def test_one_broken_lab_leaves_the_others_green(project: Path) -> None:
         engine.close()
     assert [r.verdict for r in results] == [Verdict.FAILED, Verdict.CLOSE]
     assert "labs/broken/scenario.py:8: inputs(0) failed" in results[0].message
+
+
+def test_a_cells_seconds_begin_when_its_worker_is_up(
+    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first cell of an environment is recorded as its longest one, for its import."""
+    (tmp_path / "slow_framework.py").write_text("import time\ntime.sleep(2)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    slow = replace(cell.environment.support["pytorch"], preload=("slow_framework",))
+    first = replace(cell, environment=replace(cell.environment, support={"pytorch": slow}))
+    with HereEngine() as engine:
+        (warm,) = run_all([first], engine, Settings(), jobs=1)
+        (cold,) = run_all([first], engine, Settings(cold=True), jobs=1)
+    assert warm.seconds < 2 < cold.seconds

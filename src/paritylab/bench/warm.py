@@ -23,7 +23,7 @@ from paritylab.errors import EngineError
 from paritylab.fleet import LocalFleet
 from paritylab.model import Cell, CellResult
 from paritylab.plainrun import docker_run
-from paritylab.runner import Runner, Settings, forget, problem_of, run_all, worker_keys
+from paritylab.runner import PROBLEMS, Runner, Settings, problem_of, run_all, worker_keys
 from paritylab.turns import share_out
 from paritylab.wire import Session
 
@@ -105,7 +105,7 @@ def whole_matrix(
     """Measure the wall time of all supported ``cells``, in the order of a run, against its floor.
 
     The floor is one import of each framework per environment and the cells' own computing, divided
-    by the cores. Inputs, oracles and expected values are in the wall time: ``forget`` them.
+    by the cores. Inputs, oracles and expected values are in the wall time.
     """
     runnable = [cell for cell in cells if not cell.unsupported]
     floor, wall = [], []
@@ -206,7 +206,7 @@ def _floor(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> f
 
 def _wall(cells: Sequence[Cell], engine: Engine, jobs: int, *, tell: Tell) -> float:
     """Seconds for the whole matrix, from no worker and no oracle to the last verdict."""
-    forget()
+    PROBLEMS.clear()
     begun = time.monotonic()
     _all_green(run_all(cells, engine, Settings(), jobs=jobs))
     seconds = time.monotonic() - begun
