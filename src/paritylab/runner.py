@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -132,7 +133,7 @@ class Runner:
             return fault, {}
 
     def _execute_cold(self, key: WorkerKey, job: Job) -> tuple[Answer, dict[str, str]]:
-        endpoint = start(self.engine, key)
+        endpoint = start(self.engine, replace(key, jobs=1))
         if not isinstance(endpoint, Endpoint):
             return endpoint, {}
         try:
@@ -294,6 +295,6 @@ def worker_keys(
 ) -> list[WorkerKey]:
     """The workers that these cells need, each once (for each GPU), in the order of first need."""
     places = gpus.gpus if gpus else (None,)
-    runs = [cell for cell in cells if not cell.unsupported]
-    keys = (cell.worker_key(profile, gpu) for cell in runs for gpu in places)
-    return list({key.name: key for key in keys}.values())
+    keys = [c.worker_key(profile, gpu) for c in cells if not c.unsupported for gpu in places]
+    jobs = Counter(key.name for key in keys)
+    return list({key.name: replace(key, jobs=jobs[key.name]) for key in keys}.values())

@@ -116,8 +116,8 @@ class Gpu:
 class WorkerKey:
     """What one warm worker is good for: everything that must be set before the import.
 
-    Without a ``gpu`` it runs on the CPU, also in the packages of ``cuda``. ``once`` says that it
-    is for one job: what is done ahead for many would only take time.
+    Without a ``gpu`` it runs on the CPU, also in the packages of ``cuda``. ``jobs`` is how many it
+    will have, None many: what is done ahead for many takes time that few do not repay.
     """
 
     environment: Environment
@@ -126,7 +126,7 @@ class WorkerKey:
     preload: tuple[str, ...]
     variables: Mapping[str, str]
     gpu: Gpu | None = None
-    once: bool = False
+    jobs: int | None = None
 
     @property
     def name(self) -> str:

@@ -45,7 +45,7 @@ def gather_pages() -> None:
 
     A fork copies what describes the pages, and its end takes that apart: 7 ms were measured with
     PyTorch's 55,000 pages of 4 KiB, 3 ms with huge ones. It takes 0.3 to 0.5 s, once; a job of
-    two stages has 9 ms less, so that fifty jobs repay it.
+    two stages has 9 ms less, so that fifty jobs repay it (``streams._MANY``).
     """
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]

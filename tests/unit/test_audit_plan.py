@@ -96,7 +96,7 @@ def test_only_a_worker_that_serves_one_cell_is_not_warmed(cells: list[Cell]) -> 
     """All others fork again and again: what is done ahead is done once."""
     planned = plan(cells[:1], Request(), engine="venv")
     keys = {t.condition.id: t.condition.key(t.cell, "portable") for t in planned.tasks}
-    once = {name for name, key in keys.items() if key.once}
+    once = {name for name, key in keys.items() if key.jobs == 1}
     assert once == {"cold"}
 
 

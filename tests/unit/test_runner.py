@@ -12,12 +12,13 @@ from synthetic import with_cpu_bits
 from paritylab import catalog
 from paritylab.accept import accept
 from paritylab.digest import digest
+from paritylab.engines.base import Endpoint
 from paritylab.engines.here import HereEngine
 from paritylab.fleet import LocalFleet
 from paritylab.judge import judge
 from paritylab.matrix import Selection, cells
-from paritylab.model import Cell, CellResult, CpuBits, Verdict
-from paritylab.runner import Runner, Settings, problem_of, run_all
+from paritylab.model import Cell, CellResult, CpuBits, Verdict, WorkerKey
+from paritylab.runner import Runner, Settings, problem_of, run_all, worker_keys
 from paritylab.scenarios import Problem
 from paritylab.schema import RecordedDigest
 from paritylab.wire import JobResult
@@ -261,3 +262,25 @@ def test_a_cells_seconds_begin_when_its_worker_is_up(
         (warm,) = run_all([first], engine, Settings(), jobs=1)
         (cold,) = run_all([first], engine, Settings(cold=True), jobs=1)
     assert warm.seconds < 2 < cold.seconds
+
+
+def test_workers_are_told_how_many_jobs_will_come(cell: Cell) -> None:
+    """A worker of the matrix has some twenty: less than what huge pages are worth their time for.
+
+    One whose cells are not known beforehand is made for many, and one of ``--cold`` for its own.
+    """
+    other = replace(cell, lab=replace(cell.lab, slug="other"))
+    (key,) = worker_keys([cell, other, cell], "portable")
+    assert (key.jobs, key.name) == (3, cell.worker_key("portable").name)
+    assert cell.worker_key("portable").jobs is None
+    started = []
+
+    class Noting(HereEngine):
+        def start(self, key: WorkerKey) -> Endpoint:
+            started.append(key.jobs)
+            return super().start(key)
+
+    with Noting() as engine:
+        run_all([cell, cell], engine, Settings(), jobs=1)
+        run_all([cell], engine, Settings(cold=True), jobs=1)
+    assert started == [2, 1]

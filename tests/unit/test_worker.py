@@ -105,9 +105,9 @@ def test_one_thread_before_the_fork(opened: Opened) -> None:
         assert session.hello.threads == 1
 
 
-@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("jobs", [1, None])
 def test_imports_are_not_searched_for_garbage_and_jobs_are(
-    once: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The search is a fifth of a framework's import; a job has it, as everybody's program, but not
     for what was imported, which it would walk and so copy."""
@@ -119,28 +119,30 @@ def test_imports_are_not_searched_for_garbage_and_jobs_are(
         "    return {'during': large.asked, 'now': gc.isenabled(), 'kept': gc.get_freeze_count()}\n"
     )
     with HereEngine() as engine:
-        endpoint = engine.start(replace(key("large"), once=once))
+        endpoint = engine.start(replace(key("large"), jobs=jobs))
         values = run((engine, endpoint), job(source)).values
     assert (values["during"], values["now"]) == (False, True)
     assert values["kept"] > 10_000
 
 
 @pytest.mark.parametrize(
-    ("once", "caged", "warmed", "lasting"),
+    ("jobs", "caged", "warmed", "lasting"),
     [
-        (False, "", True, True),
-        (False, "namespaces", True, True),
-        (False, "filter", True, False),
-        (True, "", False, False),
+        (None, "", True, True),
+        (50, "", True, True),
+        (49, "", True, False),
+        (None, "namespaces", True, True),
+        (None, "filter", True, False),
+        (1, "", False, False),
     ],
 )
 def test_a_worker_for_a_few_jobs_does_nothing_that_only_many_repay(
-    once: bool, caged: str, warmed: bool, lasting: bool, tmp_path: Path
+    jobs: int | None, caged: str, warmed: bool, lasting: bool, tmp_path: Path
 ) -> None:
     """Huge pages take half a second, of three that a submission's own worker takes to start; and
     what a fork would find done is not worth its time before a single one."""
     place = str(tmp_path)
-    wanted = replace(key(), once=once)
+    wanted = replace(key(), jobs=jobs)
     message = io.BytesIO(
         start_message(wanted, socket_path=place, folder=place, uids=1, caged=caged)
     )

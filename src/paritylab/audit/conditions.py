@@ -106,7 +106,7 @@ class Condition:
         key = self.cell(cell).worker_key(profile)
         variables: dict[str, str | None] = {**key.variables, **self.variables}
         kept = {name: text for name, text in variables.items() if text is not None}
-        return replace(key, variables=kept, once=self.workers == "each")
+        return replace(key, variables=kept, jobs=1 if self.workers == "each" else None)
 
     def changes(self, cell: Cell) -> dict[str, Any]:
         """What is changed in the job; mappings of several variations are merged."""

@@ -125,10 +125,11 @@ def _warm_seconds(
     """
     with LocalFleet(engine) as fleet, ExitStack() as stack:
         runners = [stack.enter_context(Runner(engine, fleet, Settings())) for _ in range(jobs)]
-        fleet.prefetch(worker_keys(cells, Settings().profile))
+        many = list(cells) * WARM_PASSES
+        fleet.prefetch(worker_keys(many, Settings().profile))
         for runner in runners:
             _all_green([runner.run(cell) for cell in cells])
-        results = _all_green(_each(list(cells) * WARM_PASSES, runners, Runner.timed))
+        results = _all_green(_each(many, runners, Runner.timed))
     seconds = _per_cell((result.seconds for result in results), jobs)
     computing = _per_cell((result.worker_seconds for result in results), jobs)
     tell(f"{cells[0].lab.slug}, warm: {seconds:.3f} s per cell, {computing:.3f} s computing")

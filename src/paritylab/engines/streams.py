@@ -28,6 +28,7 @@ exec(compile(source, "<paritylab worker>", "exec"), module.__dict__)
 module.main(stdin)
 """
 START_SECONDS = 300.0
+_MANY = 50  # jobs that repay what a lasting worker does first: see warmup.gather_pages
 _CONNECT_SECONDS = 30.0
 _CHUNK = 1 << 20
 
@@ -114,9 +115,9 @@ def start_message(
     start = {
         "kind": "start", "socket": socket_path, "folder": folder, "preload": list(key.preload),
         "profile": key.profile, "device": "cuda" if key.gpu else "cpu", "uids": uids,
-        "warmup": "" if key.once else Path(warmup.__file__).read_text("utf-8"), "cage": caged,
+        "warmup": "" if key.jobs == 1 else Path(warmup.__file__).read_text("utf-8"), "cage": caged,
         # A worker that is caged so serves one submission, whose jobs are few as a rule.
-        "lasting": not key.once and caged != "filter",
+        "lasting": (key.jobs or _MANY) >= _MANY and caged != "filter",
     }  # fmt: skip
     bars = Path(cage.__file__).read_bytes() if caged else b""
     return len(source).to_bytes(4, "big") + source + worker.pack(start, bars)
