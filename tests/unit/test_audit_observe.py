@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from synthetic import with_cpu_bits
 
 from paritylab import catalog
 from paritylab.audit.model import Observation, Outcome
 from paritylab.audit.observe import difference, distances, first_difference, observe
+from paritylab.hardware import cpu_class
+from paritylab.judge import digest_key
 from paritylab.matrix import Selection, cells
 from paritylab.model import Cell, Comparison, OutputSpec, Verdict
 from paritylab.runner import Settings, problem_of
+from paritylab.schema import RecordedDigest
+from paritylab.stacks import CpuBits
 from paritylab.wire import JobResult
 
 SPEC = OutputSpec(
@@ -135,6 +140,24 @@ def test_outcomes(cell: Cell, change: dict, outcome: Outcome) -> None:
     one = seen(cell, JobResult(status="ok", values=values), right(cell))
     assert one.outcome is outcome
     assert one.moved == bool(change)
+
+
+def test_no_recorded_digest_is_held_against_a_run(cell: Cell) -> None:
+    """It would be that of this machine's CPU, while a cluster's host may have made the run."""
+    cell = with_cpu_bits(cell, CpuBits.FAMILY)
+    problem = problem_of(cell.lab, Settings(oracle_only=True))
+    entries = (
+        RecordedDigest(digest="0" * 64, **digest_key(cell, "portable", cpu=cpu))
+        for cpu in (cpu_class(), "Vendor-9-9")
+    )
+    problem = replace(problem, digests=tuple(entries))
+    blank = Observation(
+        cell=cell.id, variations=(), repeat=0, phase="plan", outcome=Outcome.FAILED,
+        verdict=Verdict.FAILED,
+    )  # fmt: skip
+    answer = JobResult(status="ok", values=right(cell))
+    found = observe(blank, cell, answer, problem=problem, baseline=None)
+    assert (found.verdict, found.message) == (Verdict.CLOSE, "")
 
 
 def test_no_answer_is_a_failure_with_its_reason(cell: Cell) -> None:

@@ -34,6 +34,7 @@ from paritylab.audit.tiers import cell_audit
 from paritylab.audit.variations import VARIATIONS
 from paritylab.errands import Desk
 from paritylab.errors import LabError, UsageError
+from paritylab.hardware import cpu_class
 from paritylab.journal import Journal
 from paritylab.model import Cell
 from paritylab.plan import Options, facts
@@ -104,16 +105,19 @@ def run_audit(  # noqa: PLR0913 - what, where to, how, and whom to tell
 
     ``out`` is a folder for the journal, the baselines' outputs and ``audit.json``. Ctrl-C ends it
     with a partial document; ``resume`` goes on with the folder's journal, ``desk`` sends the runs
-    to other machines. Raises JournalError, EngineError.
+    to other machines. Raises JournalError, EngineError (for a second kind of CPU, too).
     """
     out.mkdir(parents=True, exist_ok=True)
     settled = _settled(prepared)
     with Journal(out / JOURNAL, kind="audit", facts=settled, resume=resume) as journal:
         record = Record(out, journal, {cell.id: cell for cell in prepared.cells})
-        with Workshop(prepared.options, jobs=jobs, desk=desk) as workshop:
+        if desk is None:
+            record.ran_on(cpu_class())
+        with Workshop(prepared.options, jobs=jobs, desk=desk, ran_on=record.ran_on) as workshop:
             audit = _Conductor(prepared, record, workshop, tell).conduct()
             atomic.write(out / DOCUMENT, to_json(audit))
-    durations.learn(audit.observations)
+    if not record.hosts:
+        durations.learn(audit.observations)
     return audit
 
 
@@ -158,7 +162,8 @@ class _Conductor:
         self._tell = tell
         self._causes: dict[str, tuple[Cause, ...]] = {}
         self._covered = covered(prepared.planned)
-        self._known = durations.known()
+        # What a cell took on this machine says nothing of a cluster's hosts.
+        self._known = {} if workshop.desk else durations.known()
         # Before the first run: whoever commits meanwhile changes nothing that was audited.
         self._project = checkout.project(prepared.options.root or catalog.find_root())
 
@@ -253,12 +258,13 @@ class _Conductor:
             by_cell[one.cell].append(one)
         sizes = {"+".join(one.variations): one.cells for one in prepared.planned.conditions}
         skipped = (*prepared.left_out, *prepared.planned.skipped)
+        ran = {"images": self._workshop.images, "project": self._project, **record.cluster}
         return Audit(
             schema_version=SCHEMA_VERSION,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             paritylab=version("paritylab"),
             partial=partial,
-            facts=_settled(prepared) | {"images": self._workshop.images, "project": self._project},
+            facts=_settled(prepared) | ran,
             variations=_notes(observations),
             plan=Plan(
                 conditions=prepared.planned.conditions,

@@ -22,7 +22,8 @@ def gather(folder: Path, root: Path) -> Evidence:
     """Return the evidence of the audit in ``folder``, made with the project at ``root``.
 
     Raises BundleError when there is none, when labs or locks are no longer what was audited (the
-    bundle would then tell of other files than those that ran), or on another machine.
+    bundle would then tell of other files than those that ran), or on another machine, which a
+    cluster's hosts are.
     """
     try:
         audit = from_json((folder / AUDIT).read_bytes())
@@ -99,12 +100,16 @@ def _check_unchanged(audit: Audit, cells: list[Cell]) -> None:
 
 def _check_host(audit: Audit) -> None:
     """Refuse to tell of this machine's kernel, engine and installed files in place of another's."""
+    why = "the bundle would tell of this machine's kernel, engine and installed files"
+    if audit.facts.get("cluster"):
+        fix = "paritylab audit --out audit.zip, on one of its hosts (without --cluster)"
+        raise BundleError("it was audited on the hosts of a cluster", why=why, fix=fix)
     before: Mapping[str, Any] = audit.facts.get("host") or {}
     now = report.host()
     moved = [name for name in ("cpu", "platform") if before.get(name, now[name]) != now[name]]
     if moved:
         raise BundleError(
             f"it was audited on {before[moved[0]]}, and this is {now[moved[0]]}",
-            why="the bundle would tell of this machine's kernel, engine and installed files",
+            why=why,
             fix="paritylab bundle, where it was audited",
         )

@@ -216,8 +216,9 @@ class Plan:
 class Audit:
     """A whole audit.
 
-    ``facts`` tell engine, profile, seeds, images, labs, locks and host;
-    ``partial`` says in words what is missing, None when all that was planned has run.
+    ``facts`` tell engine, profile, seeds, images, labs, locks and host, which is this machine, and
+    the hosts and CPU of a ``cluster``, where one made runs; ``partial`` says in words what is
+    missing, None when all that was planned has run.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT

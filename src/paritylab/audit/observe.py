@@ -180,6 +180,7 @@ def _when(first: Difference) -> tuple[bool, int]:
 
 
 def _nobody(cell: Cell) -> CellResult:
+    """Of no profile: no recorded digest is meant, so that it is nothing to judge on which CPU."""
     return CellResult(
         cell=cell.id, lab=cell.lab.slug, implementation=cell.implementation,
         environment=cell.environment.name, device=cell.device, profile="",

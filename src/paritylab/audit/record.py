@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,22 @@ from paritylab.audit.model import (
 )
 from paritylab.audit.observe import Values, kept, observe
 from paritylab.audit.tasks import Ran, Task
+from paritylab.errors import EngineError
 from paritylab.journal import Journal
 from paritylab.model import Cell, Verdict
 from paritylab.scenarios import Problem
 
 BASELINES = "baselines"
+PLACE = "place"
+"""The journal's unit that tells on which CPU, and on which hosts, the runs were made."""
 _EQUIVALENCES: TypeAdapter[tuple[Equivalence, ...]] = TypeAdapter(tuple[Equivalence, ...])
 
 
 class Record:
     """Observations by task; every one is on the disk when ``take`` returns.
 
-    ``folder`` holds the journal's neighbours: the baselines' outputs. Thread-safe.
+    ``folder`` holds the journal's neighbours: the baselines' outputs. ``cpu`` is the class of the
+    CPU that runs were made on, ``hosts`` those of a cluster among them. Thread-safe.
     """
 
     def __init__(self, folder: Path, journal: Journal, cells: Mapping[str, Cell]) -> None:
@@ -43,11 +47,38 @@ class Record:
         self.observations: dict[str, Observation] = {}
         self.skipped: dict[str, Skipped] = {}
         self.baselines: dict[str, str] = {}
+        self.cpu = ""
+        self.hosts: frozenset[str] = frozenset()
         self._equivalences: dict[str, tuple[Equivalence, ...]] = {}
         self._values: dict[str, Values] = {}
         self._lock = threading.RLock()
         for unit, payload in journal.done().items():
             self._recall(unit, payload, cells)
+
+    def ran_on(self, cpu: str, hosts: Iterable[str] = ()) -> None:
+        """Keep where runs are made; ``hosts`` are a cluster's, none for this machine.
+
+        Raises EngineError for another kind of CPU than before: a variation would be blamed.
+        """
+        if self.cpu not in ("", cpu):
+            raise EngineError(
+                "the runs of one audit would be made on different CPUs",
+                where=str(self.journal.path),
+                why=f"it was begun on {self.cpu}, now there is {cpu}: a variation would be blamed",
+                fix="go on where it was begun, on hosts of one kind"
+                " (SLURM: directives = ['--constraint=...']), or choose another folder with --out",
+            )
+        if self.cpu and self.hosts.issuperset(hosts):
+            return
+        self.cpu, self.hosts = cpu, self.hosts.union(hosts)
+        self.journal.record(PLACE, {"cpu": cpu, "hosts": sorted(self.hosts)})
+
+    @property
+    def cluster(self) -> dict[str, Any]:
+        """A document's facts of the cluster that runs were made on; none where there was none."""
+        if not self.hosts:
+            return {}
+        return {"cluster": {"cpu_class": self.cpu, "hosts": sorted(self.hosts)}}
 
     def knows(self, task: Task) -> bool:
         """Whether the task has been done, or found impossible."""
@@ -115,6 +146,9 @@ class Record:
             self.skipped[ran.task.id] = note
 
     def _recall(self, unit: str, payload: Mapping[str, Any], cells: Mapping[str, Cell]) -> None:
+        if unit == PLACE:
+            self.cpu, self.hosts = payload["cpu"], frozenset(payload["hosts"])
+            return
         if "equivalences" in payload:
             tests = _EQUIVALENCES.validate_python(payload["equivalences"])
             self._equivalences[unit.removeprefix("equivalence|")] = tests

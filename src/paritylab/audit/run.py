@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -30,20 +30,25 @@ from paritylab.wire import JobResult
 class Workshop:
     """The engines of one audit; a context manager that closes them.
 
-    ``jobs`` cells run at a time. Inputs and expected values are computed once per lab.
+    ``jobs`` cells run at a time. Inputs and expected values are computed once per lab. ``ran_on``
+    is told where the runs of a ``desk`` were made; see there.
     """
 
     def __init__(
-        self, options: Options, *, jobs: int | None = None, desk: Desk | None = None
+        self,
+        options: Options,
+        *,
+        jobs: int | None = None,
+        desk: Desk | None = None,
+        ran_on: Callable[[str, Iterable[str]], None] = lambda *_: None,
     ) -> None:
-        self.options, self.desk = options, desk
+        self.options, self.desk, self._ran_on = options, desk, ran_on
         self.jobs = jobs or len(os.sched_getaffinity(0))
         self.profile = options.settings.profile
         self._engines: dict[str, Engine | Unavailable] = {}
         self._probes: dict[tuple[str, int, str], dict[str, str]] = {}
         self._probing = threading.Lock()
         self._stopping = threading.Event()
-        self._cpus: set[str] = set()
 
     def __enter__(self) -> Workshop:
         return self
@@ -124,7 +129,7 @@ class Workshop:
             for some in (first, filter(wanted, rest)):
                 name = self.options.engine
                 run_there(
-                    list(some), self.desk, self.errand, engine=name, cpus=self._cpus, done=done
+                    list(some), self.desk, self.errand, engine=name, ran_on=self._ran_on, done=done
                 )
             return
         engine = self._ready(tasks)

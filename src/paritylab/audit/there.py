@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from paritylab.audit.tasks import Ran, Task, ran
 from paritylab.errands import Desk, Errand, batch_size, batches
-from paritylab.errors import EngineError, LabError
+from paritylab.errors import LabError
 
 
 def run_there(  # noqa: PLR0913 - what, where, how, and whom to tell
@@ -15,13 +15,12 @@ def run_there(  # noqa: PLR0913 - what, where, how, and whom to tell
     errand: Callable[[Task], Errand | Ran],
     *,
     engine: str,
-    cpus: set[str],
+    ran_on: Callable[[str, Iterable[str]], None],
     done: Callable[[Ran], None],
 ) -> None:
     """Run tasks on a desk's hosts, whose engine is ``engine``; ``errand`` makes a task one.
 
-    ``cpus`` collects the kinds of their CPUs. Raises EngineError when there are several: an audit
-    would blame a variation.
+    ``ran_on`` is told the class of the CPU of each run, and the hosts so far, before ``done`` is.
     """
     asked: dict[str, Task] = {}
 
@@ -35,13 +34,8 @@ def run_there(  # noqa: PLR0913 - what, where, how, and whom to tell
                 yield found
 
     for report in desk.reports(batches(errands(), lambda: batch_size(len(tasks), desk.places))):
-        cpus.add(report.executed.cpu or "")
-        if len(cpus - {""}) > 1:
-            raise EngineError(
-                "the hosts of the cluster have different CPUs",
-                why=f"an audit would blame its variations: {'; '.join(sorted(cpus))}",
-                fix="hosts of one kind (SLURM: directives = ['--constraint=...'])",
-            )
+        if report.executed.cpu:
+            ran_on(report.executed.cpu, desk.hosts)
         done(ran(asked.pop(report.id), report.answer, {}))
 
 

@@ -20,7 +20,7 @@ from paritylab.cli.app import app, err, out
 from paritylab.cli.elsewhere import auditing_desk, elsewhere
 from paritylab.cli.evidence import bundle, check_packable
 from paritylab.errands import Desk
-from paritylab.errors import EXIT_INTERRUPTED, EXIT_RED
+from paritylab.errors import EXIT_INTERRUPTED, EXIT_RED, UsageError
 from paritylab.folders import renew
 from paritylab.plan import Options, cells_of
 from paritylab.progress import Phases
@@ -73,7 +73,7 @@ def audit(
         out.print(_variations())
         return
     if target.suffix == ".zip":
-        check_packable(target)
+        _check_bundle(target, cluster)
     chosen = opt.selection(lab, implementation, environment, device)
     settings = Settings(profile=profile)
     options = Options(selection=chosen, settings=settings, engine=engine, base=base)
@@ -90,6 +90,17 @@ def audit(
     with auditing_desk(where, cells, options) as desk:
         document = _conducted(prepared, folder, resume=resume, jobs=jobs, desk=desk)
     _finish(document, folder, target)
+
+
+def _check_bundle(target: Path, cluster: str | None) -> None:
+    """Raise UsageError if the audit could not be packed: asked before it runs."""
+    if cluster:
+        raise UsageError(
+            "an audit on a cluster cannot be packed",
+            why="a bundle tells kernel, engine and installed files of one machine, this one",
+            fix=f"--out {target.with_suffix('')}; or without --cluster, on one of its hosts",
+        )
+    check_packable(target)
 
 
 def _folder(target: Path, *, resume: bool) -> Path:
