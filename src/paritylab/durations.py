@@ -134,9 +134,20 @@ def known(root: Path, given: Path | None = None) -> Durations:
     return read(given or committed)
 
 
-def write(path: Path, results: Sequence[CellResult], *, setup: float) -> None:
-    """Write a durations.json from the cells that ran, sorted by cell; one line for each."""
-    ran = sorted((r for r in results if r.verdict is not Verdict.UNSUPPORTED), key=lambda r: r.cell)
+def write(path: Path, results: Sequence[CellResult], *, before: Durations) -> None:
+    """Write a durations.json: the green cells' seconds over what was known, sorted by cell.
+
+    What was red may have ended early: its row stays as it was, and so does that of a cell that
+    could not run here, or of another run (another device, another lab). One that the project no
+    longer has keeps it, too, for results do not tell: it weighs nothing itself, only in the medians
+    that new cells are guessed from, until somebody deletes its line.
+    """
+    timings = {one.cell: one for one in before.timings}
+    for ran in results:
+        if ran.verdict.green:
+            timings[ran.cell] = Timing(
+                cell=ran.cell, lab=ran.lab, environment=ran.environment, seconds=ran.seconds
+            )
     rows = (
         to_json(
             {
@@ -146,9 +157,9 @@ def write(path: Path, results: Sequence[CellResult], *, setup: float) -> None:
                 "seconds": round(one.seconds, 2),
             }
         ).decode()
-        for one in ran
+        for _, one in sorted(timings.items())
     )
-    head = f'{{\n"schema_version": 1,\n"setup_seconds": {setup:g},\n"cells": [\n'
+    head = f'{{\n"schema_version": 1,\n"setup_seconds": {before.setup:g},\n"cells": [\n'
     atomic.write(path, head + ",\n".join(rows) + "\n]\n}\n")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from paritylab import results as results_file
 from paritylab.errors import UsageError
@@ -18,9 +18,10 @@ from paritylab.results import Results
 
 TOLD = 10
 """Cells that a message names."""
-OWN = ("images",)
-"""Facts of a run that each shard has its own of."""
-Count = Annotated[int, Field(ge=1)]
+OWN = ("images", "hosts", "partial")
+"""Facts of a run that each shard has its own of; a ``partial`` one lacks cells, which are named."""
+Count = Annotated[int, Field(ge=1, le=99_999)]
+"""As far as ``shards.parse`` counts."""
 
 
 class _Shard(BaseModel):
@@ -32,6 +33,12 @@ class _Shard(BaseModel):
     split: str
     seconds: float
     cells: list[str]
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> _Shard:
+        if self.number > self.of:
+            raise ValueError(f"there is no shard {self.number}/{self.of}")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +102,7 @@ def _part(path: Path) -> Part:
         one = fault.errors(include_url=False, include_input=False)[0]
         raise UsageError(
             f"{path} tells no shard that could be one",
-            where=f"{path}: shard.{'.'.join(str(part) for part in one['loc'])}",
+            where=f"{path}: {'.'.join(['shard', *(str(part) for part in one['loc'])])}",
             why=one["msg"],
             fix="run the shard again",
         ) from None
@@ -201,6 +208,7 @@ def _document(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     first = parts[0].results
     images, notes = _images(parts)
+    common = {name: fact for name, fact in first.run.items() if name not in OWN}
     document = {
         "schema_version": SCHEMA_VERSION,
         "created": max(part.results.created for part in parts),
@@ -217,7 +225,7 @@ def _document(
             for part in parts
         ],
         "host": _hosts(parts),
-        "run": {**first.run, "images": images},
+        "run": {**common, "images": images, **_answers(parts)},
         "environments": _environments(parts),
         "cells": cells,
     }
@@ -233,6 +241,16 @@ def _hosts(parts: Sequence[Part]) -> dict[str, Any]:
         same = all(value == values[0] for value in values)
         found[name] = values[0] if same else " | ".join(sorted({str(value) for value in values}))
     return found
+
+
+def _answers(parts: Sequence[Part]) -> dict[str, dict[str, int]]:
+    """``hosts``: how much each of a cluster's answered in all shards; nothing without a cluster."""
+    told = [part.results.run["hosts"] for part in parts if "hosts" in part.results.run]
+    answers: Counter[str] = Counter()
+    for hosts in told:
+        for name, number in (hosts if isinstance(hosts, dict) else {}).items():
+            answers[str(name)] += number if isinstance(number, int) else 0
+    return {"hosts": dict(sorted(answers.items()))} if told else {}
 
 
 def _environments(parts: Sequence[Part]) -> list[Mapping[str, Any]]:
@@ -254,7 +272,7 @@ def _images(parts: Iterable[Part]) -> tuple[dict[str, str], tuple[str, ...]]:
     for part in parts:
         images = part.results.run.get("images")
         for name, image in (images if isinstance(images, dict) else {}).items():
-            seen.setdefault(str(name), set()).add(str(image))
+            seen.setdefault(str(name), set()).update(str(image).split(", "))  # a cluster's: several
     notes = [
         f"{name} ran in {len(ids)} images of the same lock: their bases differ"
         for name, ids in sorted(seen.items())

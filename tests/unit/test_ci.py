@@ -157,7 +157,8 @@ def test_github_example_runs_the_generated_matrix_and_merges_it(course: Path) ->
 def test_gitlab_example_runs_the_generated_pipeline_and_merges_it(course: Path) -> None:
     """The parent's script makes the child pipeline; its jobs extend what the example holds."""
     parent, child = example("gitlab-ci.yml"), example("gitlab-labs.yml")
-    variables = {**child["variables"], "ENGINE": "here", "SHARDS": str(SHARDS)}
+    forwarded = parent["variables"]  # a trigger job gives what is global to the child pipeline
+    variables = {**child["variables"], **forwarded, "ENGINE": "here", "SHARDS": str(SHARDS)}
     shell(parent["matrix"]["script"][1], course, variables)
     made = course / "jobs.yml"
     check_schema("vendor.gitlab-ci", made)
@@ -167,7 +168,8 @@ def test_gitlab_example_runs_the_generated_pipeline_and_merges_it(course: Path) 
     assert name not in child
     template = child[job["extends"]]
     assert template["stage"] in child["stages"]
-    used = set(re.findall(r"\$([A-Z]\w*)", json.dumps(template))) - set(child["variables"])
+    used = set(re.findall(r"\$([A-Z]\w*)", json.dumps(template)))
+    used -= {*child["variables"], *forwarded}
     codes = []
     for own in job["parallel"]["matrix"]:
         assert used <= set(own)
@@ -181,6 +183,48 @@ def test_gitlab_example_runs_the_generated_pipeline_and_merges_it(course: Path) 
     assert (course / "reports/report.html").is_file()
 
 
+def test_github_example_keeps_images_where_a_lab_is_red_and_can_be_run_again() -> None:
+    """One red lab does not build the images anew on every push; half of them are never kept."""
+    jobs = example("github.yml")["jobs"]
+    found = jobs["labs"]["steps"]
+    uses = [step.get("uses", step.get("id", "")) for step in found]
+    restore, save = uses.index("actions/cache/restore@v4"), uses.index("actions/cache/save@v4")
+    pytest_step = next(n for n, s in enumerate(found) if s.get("run", "").startswith("pytest"))
+    assert restore < pytest_step < uses.index("export") < save
+    assert found[save]["with"] == found[restore]["with"]
+    assert "actions/cache@v4" not in uses  # it saves only where all is green
+    missed = f"steps.{found[restore]['id']}.outputs.cache-hit != 'true'"
+    assert found[uses.index("export")]["if"] == f"always() && {missed}"
+    assert found[save]["if"] == "always() && steps.export.outcome == 'success'"
+    every = [step for job in jobs.values() for step in job["steps"]]
+    uploads = [step["with"] for step in every if "/upload-artifact@" in step.get("uses", "")]
+    assert [given["overwrite"] for given in uploads] == [True, True]
+
+
+def test_gitlab_example_keeps_images_where_a_lab_is_red(tmp_path: Path) -> None:
+    """Export has the time it needs and is not skipped for a folder that was cut off."""
+    template = example("gitlab-labs.yml")[".labs"]
+    assert template["cache"]["when"] == "always"
+    assert template["variables"]["RUNNER_AFTER_SCRIPT_TIMEOUT"] == "20m"
+    (export,) = template["after_script"]
+    assert export.startswith("for name in $ENVIRONMENTS; do paritylab images export images ")
+    load = template["before_script"][1]
+    assert shell(load, tmp_path, {}) == 0  # no cache
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/env.tar.partial").touch()
+    assert shell(load, tmp_path, {}) == 0
+    assert not (tmp_path / "images").exists()
+
+
+def test_gitlab_example_sets_what_pip_installs_once() -> None:
+    """A second definition would be one that a reader changes in vain."""
+    parent, child = example("gitlab-ci.yml"), example("gitlab-labs.yml")
+    assert parent["variables"]["PARITYLAB"]
+    assert json.dumps([parent, child]).count('"PARITYLAB":') == 1
+    assert "inherit" not in parent["labs"]
+    assert "forward" not in parent["labs"]["trigger"]
+
+
 def assert_whole(course: Path) -> None:
     """The merged files hold what one run of everything holds."""
     whole = course / "reports/whole.json"
@@ -192,7 +236,11 @@ def assert_whole(course: Path) -> None:
     assert once.project["dirty"] is False
     assert cases(course / "reports/junit.xml") == cases(course / "reports/whole.xml")
     assert (course / "reports/report.html").is_file()
-    assert len(json.loads((course / "reports/durations.json").read_text())["cells"]) == 6
+    learned = json.loads((course / "reports/durations.json").read_text())["cells"]
+    assert sorted(one["cell"] for one in learned) == sorted(
+        one.cell for one in once.cells if one.verdict.green
+    )
+    assert len(learned) == 5
 
 
 def facts(results: Results) -> list[tuple[object, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_merge import EVERY, changed, written
+from test_merge import EVERY, changed, told, written
 
 from paritylab.cli import main
 from paritylab.model import Verdict
@@ -75,22 +75,27 @@ def test_merge_writes_every_report_and_ends_as_a_run_would(paritylab: Run, tmp_p
     names = [str(path) for path in parts]
     files = ["--out", str(folder / "all.json"), "--junitxml", str(folder / "all.xml")]
     files += ["--durations", str(folder / "durations.json")]
-    (folder / "durations.json").write_text('{"schema_version": 1, "setup_seconds": 7, "cells": []}')
+    row = '{"cell": "lab0-tf1@env-a-cuda", "lab": "lab0", "environment": "env-a", "seconds": 3}'
+    (folder / "durations.json").write_text(
+        f'{{"schema_version": 1, "setup_seconds": 7, "cells": [{row}]}}'
+    )
     code, out, _ = paritylab("merge", *reversed(names), *files)
     assert code == 1
     assert f"{len(EVERY)} cells: " in out
     assert len(json.loads((folder / "all.json").read_text())["cells"]) == len(EVERY)
     assert (folder / "all.xml").read_bytes().startswith(b"<?xml")
     learned = json.loads((folder / "durations.json").read_text())
-    assert (learned["setup_seconds"], len(learned["cells"])) == (7, len(EVERY) - 1)
+    there = {one["cell"] for one in learned["cells"]}
+    assert learned["setup_seconds"] == 7
+    assert there == {"lab0-tf1@env-a-cuda", *(one.id for one in EVERY if told(one).verdict.green)}
     for path in parts:
         changed(path, _mend)
     assert paritylab("merge", *names, *files)[0] == 0
     changed(parts[0], lambda data: data["project"].update(commit="2" * 40))
     (folder / "all.json").unlink()
-    code, _, told = paritylab("merge", *names, *files)
+    code, _, said = paritylab("merge", *names, *files)
     assert code == 2
-    assert "different commits" in told
+    assert "different commits" in said
     assert not (folder / "all.json").exists()
 
 

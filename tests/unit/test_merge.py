@@ -20,7 +20,7 @@ from paritylab.junit import junit
 from paritylab.merge import merge
 from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Verdict
 from paritylab.results import read
-from paritylab.shards import split
+from paritylab.shards import parse, split
 
 COMMIT = {"commit": "1" * 40, "dirty": False, "changes": None}
 EVERY = [
@@ -113,6 +113,8 @@ def _set(*keys: str | int, to: object) -> Callable[[dict[str, Any]], object]:
         (_set("shard", "of", to=4), r"shards of different splits.*2/4 of split"),
         (_set("shard", "number", to=1), r"shard 1/3 is there 2 times.*part-1\.json.*part-2\.json"),
         (_set("shard", "number", to=0), r"part-2\.json: shard\.number"),
+        (_set("shard", "number", to=4), r"part-2\.json: shard: .*no shard 4/3"),
+        (_set("shard", "of", to=10**10), r"part-2\.json: shard\.of"),
         (_set("shard", to={}), r"part-2\.json is no shard"),
         (_set("shard", to=[]), r"part-2\.json is no results\.json"),
         (_set("schema_version", to=2), r"part-2\.json.*schema_version is 2"),
@@ -121,7 +123,7 @@ def _set(*keys: str | int, to: object) -> Callable[[dict[str, Any]], object]:
             r"different locks of env-a-cpu.*part-2\.json: other",
         ),
         (
-            lambda data: data["cells"].pop(0),
+            lambda data: (data["cells"].pop(0), data["run"].update(partial="5 of 6 cells")),
             r"part-2\.json lacks 1 of its cells: lab\d-\w+@env-\w-cpu",
         ),
         (
@@ -158,6 +160,20 @@ def test_missing_and_doubled_shards_are_named(tmp_path: Path) -> None:
         merge([])
 
 
+def test_a_count_that_no_run_can_have_is_refused_before_it_is_counted(tmp_path: Path) -> None:
+    """A forged file names a shard of ten thousand million; memory is not filled with the rest."""
+    (path,) = written(tmp_path, 1)
+    assert parse("1/99999") == (1, 99_999)
+    with pytest.raises(UsageError, match="is no shard"):
+        parse("1/100000")
+    changed(path, _set("shard", "of", to=99_999))
+    with pytest.raises(UsageError, match="99998 of 99999 shards are missing"):
+        merge([path])
+    changed(path, _set("shard", "of", to=100_000))
+    with pytest.raises(UsageError, match=r"part-1\.json: shard\.of.*\n.*less than or equal"):
+        merge([path])
+
+
 def test_two_shards_that_claim_the_same_cell_are_refused(tmp_path: Path) -> None:
     """A forged or mixed-up plan: a cell counts once."""
     paths = written(tmp_path, 2)
@@ -179,6 +195,29 @@ def test_hosts_and_images_of_all_shards_are_told(tmp_path: Path) -> None:
     assert merged.document["run"]["images"] == {"env-a-cpu": "sha256:1, sha256:2"}
     assert "env-a-cpu ran in 2 images" in merged.notes[0]
     assert [shard["number"] for shard in merged.document["shards"]] == [1, 2]
+
+
+def test_what_a_clusters_hosts_answered_is_summed_over_the_shards(tmp_path: Path) -> None:
+    """docs/scale.md cuts large runs into shards, a desk each; their hosts may be the same."""
+    paths = written(tmp_path, 3, run={"hosts": {"node-1": 4, "node-2": 1}})
+    changed(paths[1], _set("run", "hosts", to={"node-3": 2, "node-1": 3}))
+    changed(paths[1], _set("run", "images", to={"env-a-cpu": "sha256:1, sha256:2"}))
+    changed(paths[2], _set("run", "images", to={"env-a-cpu": "sha256:2"}))
+    merged = merge(paths)
+    assert merged.document["run"]["hosts"] == {"node-1": 11, "node-2": 2, "node-3": 2}
+    assert merged.document["run"]["images"] == {"env-a-cpu": "sha256:1, sha256:2"}
+    assert "env-a-cpu ran in 2 images" in merged.notes[0]
+    assert "hosts" not in merge(written(tmp_path, 3)).document["run"]
+    for strange in (["node-1"], {"node-1": "many"}, None):
+        changed(paths[0], _set("run", "hosts", to=strange))
+        assert not any(merge(paths).document["run"]["hosts"].values())
+
+
+def test_a_whole_run_is_never_called_partial(tmp_path: Path) -> None:
+    """No cell is missing, whatever a file says: pages and people would look for it."""
+    paths = written(tmp_path, 3)
+    changed(paths[0], _set("run", "partial", to="3 of 10 cells"))
+    assert "partial" not in merge(paths).document["run"]
 
 
 def test_junit_counts_what_ran_failed_and_was_left_out() -> None:

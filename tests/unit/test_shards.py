@@ -192,12 +192,27 @@ def test_durations_are_written_and_read_back(tmp_path: Path) -> None:
     ran = [result(one, seconds=number + 0.25) for number, one in enumerate(EVERY)]
     gap = result(cell("lab9", "tf1", "env-a", "no sessions"))
     path = tmp_path / "labs" / durations.FILE
-    durations.write(path, [gap, *reversed(ran)], setup=12.0)
+    durations.write(path, [gap, *reversed(ran)], before=Durations(setup=12.0))
     found = durations.known(tmp_path)
     assert found.setup == 12.0
     assert {t.cell: t.seconds for t in found.timings} == {r.cell: r.seconds for r in ran}
     assert [t.cell for t in found.timings] == sorted(r.cell for r in ran)
     assert durations.known(tmp_path / "labs") == Durations()
+
+
+@pytest.mark.parametrize("verdict", [one for one in Verdict if not one.green])
+def test_only_green_cells_are_learned_and_the_others_stay_as_they_were(
+    tmp_path: Path, verdict: Verdict
+) -> None:
+    """A cell that died at once is not short; a machine without Python 3.7 knows nothing of tf1."""
+    path = tmp_path / durations.FILE
+    before = timed(EVERY[:4], [10.0, 20.0, 30.0, 40.0], setup=5.0)
+    ran = [result(EVERY[1], 0.1, verdict), result(EVERY[2], 33.0), result(EVERY[9], 0.1, verdict)]
+    durations.write(path, ran, before=before)
+    found = durations.read(path)
+    wanted = {EVERY[0].id: 10.0, EVERY[1].id: 20.0, EVERY[2].id: 33.0, EVERY[3].id: 40.0}
+    assert {one.cell: one.seconds for one in found.timings} == wanted
+    assert found.setup == 5.0
 
 
 def test_a_cell_that_did_not_run_tells_no_duration(tmp_path: Path) -> None:

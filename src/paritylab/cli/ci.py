@@ -104,7 +104,9 @@ def merge(
     junitxml: Annotated[Path | None, typer.Option(help="Write JUnit XML of it here.")] = None,
     learn: Annotated[
         Path | None,
-        typer.Option("--durations", help="Write its durations here, such as labs/durations.json."),
+        typer.Option(
+            "--durations", help="Put its green cells' seconds here, such as labs/durations.json."
+        ),
     ] = None,
 ) -> None:
     """Make one run of its shards: results.json, JUnit XML, the matrix; exit code as `run`'s.
@@ -122,8 +124,8 @@ def merge(
     if junitxml:
         atomic.write(junitxml, junit(merged.cells, created=merged.document["created"]))
     if learn:
-        setup = durations.read(learn).setup if learn.is_file() else durations.SETUP_SECONDS
-        durations.write(learn, merged.cells, setup=setup)
+        before = durations.read(learn) if learn.is_file() else durations.Durations()
+        durations.write(learn, merged.cells, before=before)
     report.show(out, merged.cells)
     out.print(_balance(merged))
     for note in merged.notes:
