@@ -12,7 +12,7 @@ import numpy as np
 from paritylab import atomic
 from paritylab.digest import canonical
 from paritylab.errors import CatalogError, LabError
-from paritylab.expected import read_expected
+from paritylab.expected import read_expected, recorded
 from paritylab.hardware import is_kind
 from paritylab.judge import digest_key
 from paritylab.model import IMPLEMENTATIONS, Cell, CellResult, Lab, OutputSpec, Value, Verdict
@@ -51,7 +51,7 @@ def accept(lab: Lab, cells: Sequence[Cell], results: Sequence[CellResult]) -> Ac
         for _, result in ours
         if not result.verdict.green and result.verdict is not Verdict.UNSUPPORTED
     )
-    problem = solve(lab, lab.seed)
+    problem = _standing(lab, solve(lab, lab.seed))
     model = ExpectedModel(
         schema_version=1,
         lab=lab.slug,
@@ -66,6 +66,18 @@ def accept(lab: Lab, cells: Sequence[Cell], results: Sequence[CellResult]) -> Ac
         before.splitlines(), text.splitlines(), "expected.json", "accepted", n=0, lineterm=""
     )
     return Acceptance(lab=lab, text=text, diff=tuple(lines), refused=refused)
+
+
+def _standing(lab: Lab, solved: Problem) -> Problem:
+    """``solved``, but with the values of expected.json if they are the oracle's but for rounding.
+
+    NumPy's last bits depend on the CPU: whoever adds the digests of another one rewrites no value.
+    """
+    try:
+        held = recorded(lab, solved)
+    except LabError:
+        return solved
+    return solved if held.stale else held
 
 
 def _record(problem: Problem, spec: OutputSpec) -> RecordedOutput | dict[str, RecordedOutput]:

@@ -105,3 +105,18 @@ def test_accepting_twice_changes_nothing(project: Path) -> None:
     lab = catalog.load(project).labs["double"]
     accept(lab, [], []).write()
     assert accept(lab, [], []).diff == ()
+
+
+@pytest.mark.parametrize(("moved", "rewritten"), [(1e-15, False), (1e-6, True)])
+def test_values_that_differ_by_the_oracles_rounding_stay(
+    project: Path, moved: float, rewritten: bool
+) -> None:
+    """NumPy rounds otherwise on another CPU: its digests are added, and no value is rewritten."""
+    lab = catalog.load(project).labs["double"]
+    accept(lab, [], []).write()
+    recorded = json.loads(lab.expected.read_text())
+    values = recorded["outputs"]["doubled"]["values"]
+    values[1] *= 1 + moved
+    lab.expected.write_text(json.dumps(recorded))
+    written = json.loads(accept(lab, [], []).text)["outputs"]["doubled"]["values"]
+    assert (written != values) is rewritten
