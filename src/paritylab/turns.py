@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -50,8 +51,19 @@ def together(
     return [found[number] for number in range(len(tasks))]
 
 
+@contextmanager
+def until(over: threading.Event) -> Iterator[None]:
+    """Let ``go_on`` raise in what this thread does in the block, once ``over`` is set."""
+    before = getattr(_here, "over", None)
+    _here.over = over
+    try:
+        yield
+    finally:
+        _here.over = before
+
+
 def go_on() -> None:
-    """Raise OverError in a thread of ``together`` whose work is of no more use."""
+    """Raise OverError in a thread of ``together``, or in ``until``, whose work is of no use."""
     over = getattr(_here, "over", None)
     if over and over.is_set():
         raise OverError

@@ -1,5 +1,6 @@
 """A cluster of separate hosts: own networks, own engines; one is cut off in the middle of a run."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -136,13 +137,20 @@ def test_each_host_has_its_own_engine_and_loads_its_image_once(
             how = {"prefix": one.prefix, "variables": one.variables | IMPATIENT}
             stack.enter_context(host(f"tcp://{OURS}:{port}", **how))
         found, seen, by = run_and_cut(chosen, project, hosts, port, "docker")
-        assert [str(one.images.get(image).id) for one in engines]
+        assert [loads(one) for one in engines] == [[one.images.get(image).id] for one in engines]
         assert not engines[1].containers.list(all=True), "the run has ended on every host"
         assert ends(engines[0]), "a host that is cut off ends what it runs, once it has noticed"
     assert Counter(seen) == Counter(cell.id for cell in chosen)
     assert by[hosts[1].address] > by[hosts[0].address] > 0
     with DockerEngine(base="bootstrap") as own:
         assert told(found) == told(run_all(chosen, own, Settings(), jobs=2))
+
+
+def loads(one: DockerClient) -> list[str]:
+    """The images that were given to an engine; it remembers its last 256 events."""
+    asked = {"type": "image", "event": "load"}
+    told = one.events(since=0, until=int(time.time()), filters=asked, decode=True)
+    return [event["Actor"]["ID"] for event in told]
 
 
 def ends(one: DockerClient) -> bool:
@@ -154,7 +162,24 @@ def ends(one: DockerClient) -> bool:
     return False
 
 
-def test_namespaces_leave_nothing_behind(hosts: list[Machine]) -> None:
-    """What these tests make is listed by name, so that nothing else can be meant."""
-    listed = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True)
-    assert listed.stdout.count(PREFIX) >= 1 + len(hosts)
+def test_namespaces_leave_nothing_behind(tmp_path: Path) -> None:
+    """What these tests make is gone after them, also where a process lives on in a namespace."""
+    with machines(tmp_path, 2) as made:
+        names = {one.name for one in made}
+        names |= {f"{name}v" for name in names} | {f"{PREFIX}b"}
+        assert names <= listed()
+        lives_on = subprocess.Popen([*made[0].prefix, "sleep", "600"])
+    try:
+        assert not names & listed()
+    finally:
+        lives_on.kill()
+        lives_on.wait()
+
+
+def listed() -> set[str]:
+    """The names of this machine's links and namespaces."""
+    found: set[str] = set()
+    for words, key in ((["link"], "ifname"), (["netns", "list"], "name")):
+        said = subprocess.run(["ip", "-j", *words], capture_output=True, text=True, check=True)
+        found |= {one[key] for one in json.loads(said.stdout or "[]")}
+    return found

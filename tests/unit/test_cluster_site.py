@@ -1,23 +1,27 @@
 """cluster.site and cluster.plugin: what a host does with what it is told, and with the rest."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from clusters import locally, many_cells, options, told
 from distributed import Client, LocalCluster, Worker
 
-from paritylab import errands
-from paritylab.cluster import cells, kits, messages
+from paritylab import commands, errands
+from paritylab.cluster import cells, imagesource, kits, messages
+from paritylab.cluster import site as clustersite
 from paritylab.cluster.cells import open_desk, run_cells
 from paritylab.cluster.manifest import Manifest
 from paritylab.cluster.plugin import SitePlugin, UnknownRunError, name_of, perform
-from paritylab.cluster.site import Site
+from paritylab.cluster.site import ClosingError, Site
+from paritylab.engines.here import HereEngine
 from paritylab.errands import Errand, Report
-from paritylab.errors import WorkerError
+from paritylab.errors import ImageError, WorkerError
 from paritylab.runner import Settings, job_of, problem_of
 from paritylab.worker import pack, read_frame
 
@@ -89,6 +93,105 @@ def test_a_host_that_once_could_not_open_still_rests(
         site.close()
 
 
+class Asked(threading.Thread):
+    """A thread of a site that is asked an errand; ``fault`` is how it ended."""
+
+    def __init__(self, site: Site, errand: Errand) -> None:
+        super().__init__(daemon=True)
+        self.site, self.message = site, messages.pack_errand(errand)
+        self.fault: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """See Thread."""
+        try:
+            self.site.perform(self.message)
+        except Exception as fault:
+            self.fault = fault
+
+    def ends(self) -> str:
+        """Its end, which comes within seconds."""
+        self.join(10)
+        assert not self.is_alive()
+        return type(self.fault).__name__
+
+
+def test_a_host_that_is_told_to_end_installs_nothing_more(
+    facts: dict[str, Any], errand: Errand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C of the desk ends a program in the middle of it, not minutes later."""
+    words = ("sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    command = commands.Command(argv=words, what="it failed")
+    monkeypatch.setattr(HereEngine, "prepare", lambda *_: commands.run(command))
+    site = Site(facts, host="h", threads=2)
+    asked = [Asked(site, errand) for _ in range(2)]
+    assert _soon(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    site.close()
+    assert [one.ends() for one in asked] == [ClosingError.__name__] * 2
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+@pytest.mark.parametrize("where", ["opening a school", "preparing in a shop"])
+def test_a_host_that_is_told_to_end_builds_nothing_more(
+    facts: dict[str, Any], errand: Errand, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The engine is told to end the build; its fault is no answer of this host."""
+    begun, halted = threading.Event(), threading.Event()
+
+    def build(*_: Any) -> None:
+        begun.set()
+        halted.wait(30)
+        raise ImageError("its container is gone")
+
+    if where == "opening a school":
+        monkeypatch.setattr(clustersite, "_opened", build)
+    else:
+        monkeypatch.setattr(HereEngine, "prepare", build)
+    monkeypatch.setattr(imagesource, "open_client", lambda: "client")
+    monkeypatch.setattr(imagesource.imagebuild, "halt", lambda _: halted.set())
+    site = Site(facts, host="h", threads=1)
+    asked = Asked(site, errand)
+    assert begun.wait(10)
+    since = time.monotonic()
+    site.close()
+    assert time.monotonic() - since < 10
+    assert asked.ends() == ClosingError.__name__
+
+
+def test_a_host_that_cannot_stop_opening_does_not_keep_the_desk(
+    facts: dict[str, Any], errand: Errand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that is being pulled comes to its end: what was opened for it is closed then."""
+    begun, pulled, closed = (threading.Event() for _ in range(3))
+
+    def pull(*_: Any) -> SimpleNamespace:
+        begun.set()
+        pulled.wait(30)
+        return SimpleNamespace(close=closed.set)
+
+    monkeypatch.setattr(clustersite, "_opened", pull)
+    monkeypatch.setattr(clustersite, "stop_building", lambda: None)
+    site = Site(facts, host="h", threads=1)
+    asked = Asked(site, errand)
+    assert begun.wait(10)
+    site.close()
+    assert asked.is_alive()
+    pulled.set()
+    assert asked.ends() == ClosingError.__name__
+    assert closed.is_set()
+
+
+def test_a_host_that_builds_nothing_ends_nobody_s_builds(
+    facts: dict[str, Any], errand: Errand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run of the same process goes on with its own."""
+    monkeypatch.setattr(imagesource.imagebuild, "halt", lambda _: pytest.fail("it was told to"))
+    monkeypatch.setattr(imagesource, "open_client", lambda: "client")
+    site = Site(facts, host="h", threads=1)
+    assert _only(site.perform(messages.pack_errand(errand))).answer.status == "ok"
+    site.close()
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -151,7 +254,7 @@ def test_another_run_has_a_site_of_its_own(client: Client, facts: dict[str, Any]
     assert _site(client, "one").facts["engine"] == "here"
     assert _site(client, "two").facts["engine"] == "docker"
     client.unregister_worker_plugin(name_of("two"))
-    assert not _site(client, "one")._closed
+    assert not _site(client, "one")._over.is_set()
     client.register_plugin(SitePlugin({**facts, "run": "two", "engine": "uv"}))
     assert _site(client, "two").facts["engine"] == "uv"
 

@@ -33,13 +33,13 @@ def elsewhere(
     cluster: str | None, file: Path | None, *, jobs: int | None = None
 ) -> Elsewhere | None:
     """Return where a command is to run, None for here; raises UsageError."""
-    if cluster and jobs:
+    if cluster is not None and jobs:
         raise UsageError(
             "--jobs is for this machine",
             why="a cluster runs as many as its workers have threads",
             fix="leave --jobs out; on a host: paritylab join --threads",
         )
-    if cluster:
+    if cluster is not None:
         return Elsewhere(cluster=cluster, file=file)
     if file:
         raise UsageError("--cluster-settings is for --cluster", fix="--cluster slurm")

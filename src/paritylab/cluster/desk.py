@@ -22,13 +22,16 @@ from paritylab.cluster import messages
 from paritylab.cluster.link import TICK_SECONDS, Link, host_of
 from paritylab.cluster.plugin import UnknownRunError
 from paritylab.cluster.site import ClosingError
+from paritylab.engines.base import Unavailable
 from paritylab.errands import AHEAD, UNDER_WAY, Errand, Report
 from paritylab.errors import EngineError
 from paritylab.runner import Executed
 from paritylab.worker import MalformedError
 
 ATTEMPTS = 3
-"""Hosts that are asked, where one after the other cannot; the last is asked errand by errand."""
+"""Hosts that are asked, where one after the other fails; the last is asked errand by errand.
+One that has not what a job needs says so at once and does not count: another one may have it.
+"""
 DEATHS = 2
 """Times that Dask gives up a task whose workers die; it tries several each time."""
 FETCH_SECONDS = 120.0
@@ -102,7 +105,7 @@ class DaskDesk:
         try:
             while True:
                 self._fill(supply)
-                if not self._flying:
+                if not (self._flying or self._again or self._suspects):
                     return
                 yield from self._next()
         finally:
@@ -191,7 +194,8 @@ class DaskDesk:
         there = self._link.workers()
         lost = [
             flight for flight in self._flying.values()
-            if _status(flight) == "lost" or (flight.among and not flight.among & there)
+            if (flight.future and flight.future.status == "lost")
+            or (flight.among and not flight.among & there)
         ]  # fmt: skip
         self._link.cancel(self._land(lost))
         self._again += lost
@@ -219,10 +223,10 @@ class DaskDesk:
         for errand, report in zip(flight.errands, reports, strict=True):
             host = host_of(report.host)
             avoid = flight.avoid | {host}
-            more = report.elsewhere and flight.faults + 1 < ATTEMPTS
+            faults = flight.faults + (not isinstance(report.answer, Unavailable))
+            more = report.elsewhere and faults < ATTEMPTS
             if more and self._link.workers(on_gpu=errand.on_gpu, avoid=avoid):
-                again = _Flight(errands=[errand], avoid=avoid, faults=flight.faults + 1)
-                self._again.append(again)
+                self._again.append(_Flight(errands=[errand], avoid=avoid, faults=faults))
             else:
                 self._note(errand, report, host)
                 yield report
@@ -287,10 +291,6 @@ class DaskDesk:
         self._again.clear()
         self._suspects.clear()
         self._link.cancel(self._land(list(self._flying.values())))
-
-
-def _status(flight: _Flight) -> str:
-    return str(flight.future.status) if flight.future else ""
 
 
 def _given_up(flight: _Flight, why: str, fix: str = _ALONE) -> Iterator[Report]:

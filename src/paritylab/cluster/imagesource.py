@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError
 from rich.progress import Progress
 
-from paritylab import images, imagetransfer
+from paritylab import imagebuild, images, imagetransfer
 from paritylab.engines.docker import ImageOf
-from paritylab.engines.dockerclient import explained
-from paritylab.errors import ImageError
-from paritylab.imagebuild import patient
+from paritylab.engines.dockerclient import explained, open_client
+from paritylab.errors import ImageError, LabError
 from paritylab.model import Environment
 from paritylab.progress import Display
 
@@ -39,6 +39,12 @@ def image_source(
     return image
 
 
+def stop_building() -> None:
+    """End the builds that threads of this process are at; without an engine there are none."""
+    with suppress(LabError):
+        imagebuild.halt(open_client())
+
+
 def _fetched(
     client: Any, tag: str, places: Mapping[str, str | None], progress: Progress
 ) -> str | None:
@@ -58,7 +64,7 @@ def _fetched(
 def _pulled(client: Any, remote: str, tag: str) -> str | None:
     name, _, version = tag.partition(":")
     place, _, _ = remote.rpartition(":")
-    with explained(f"pulling {remote}"), patient(client):
+    with explained(f"pulling {remote}"), imagebuild.patient(client):
         try:
             image = client.images.pull(place, tag=version)
         except APIError:  # not there, or nobody there: it can still be built

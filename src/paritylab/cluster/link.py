@@ -49,7 +49,11 @@ class Link:
         self._number = 0
         self._client: Client | None = None
         self._told: set[str] = set()
-        self._connect(time.monotonic())
+        try:
+            self._connect(time.monotonic())
+        except BaseException:
+            self.close()  # a scheduler that knows of the run tells it to every worker to come
+            raise
 
     @property
     def up(self) -> bool:
@@ -142,18 +146,18 @@ class Link:
             for answer in self._ask("register_worker_plugin", **facts).values():
                 if answer["status"] == "error":
                     raise clean_exception(answer["exception"], answer["traceback"])[1]
-        except (ModuleNotFoundError, AttributeError) as fault:
+        except _GONE as fault:
+            if not isinstance(fault, OSError) or not self.up:
+                raise
+            with suppress(*_GONE):
+                for host in self._silent_hosts():
+                    self._tell(f"{host} says nothing: the run goes on without it")
+        except Exception as fault:  # a host's: what it cannot import, Dask tells in words alone
             raise EngineError(
                 "a host of the cluster cannot run our jobs",
                 why=str(fault),
                 fix=f"pip install 'paritylab[cluster]=={self._manifest.version}' on every host",
             ) from fault
-        except OSError:
-            if not self.up:
-                raise
-            with suppress(*_GONE):
-                for host in self._silent_hosts():
-                    self._tell(f"{host} says nothing: the run goes on without it")
 
     def busy(self) -> list[str]:
         """The hosts that have tasks of anybody; none when the scheduler does not tell."""

@@ -86,14 +86,15 @@ def open_scheduler(text: str, settings: ClusterSettings, *, gpus: bool = False) 
         if slurm is None:
             raise UsageError(
                 "--cluster slurm needs the table [slurm]",
-                where="cluster.toml",
+                where=settings.file,
                 why="it says how much a job asks for",
                 fix="write cores and memory there: docs/clusters.md#slurm",
             )
-        return _started(lambda: _slurm(slurm, settings), "slurm", lambda: _tls(settings))
+        return _started(lambda: _slurm(slurm, _tls(settings)), "slurm", lambda: _tls(settings))
     if not ADDRESS.fullmatch(text):
         fix = "name one of these, or start one: docs/clusters.md"
         raise UsageError(f"--cluster `{text}` is no cluster", why=f"valid: {_FORMS}", fix=fix)
+    _require_fit(text, settings)
 
     def connect() -> Client:
         return Client(text, timeout=CONNECT_SECONDS, security=_tls(settings), set_as_default=False)
@@ -101,6 +102,25 @@ def open_scheduler(text: str, settings: ClusterSettings, *, gpus: bool = False) 
     join = f"paritylab join {text}"
     start_gpu = f"{join} (on a host with a GPU, which it tells by itself)"
     return Scheduler(connect=connect, close=lambda: None, start=join, start_gpu=start_gpu)
+
+
+def _require_fit(address: str, settings: ClusterSettings) -> None:
+    """Raise UsageError where only one of the two, address and settings, means TLS."""
+    encrypts = address.startswith("tls:")
+    if encrypts and not settings.security:
+        raise UsageError(
+            f"--cluster {address} needs the table [security]",
+            where=settings.file,
+            why="it names the certificates that tls:// is spoken with",
+            fix="write ca, cert and key there: docs/clusters.md#clustertoml",
+        )
+    if settings.security and not encrypts:
+        raise UsageError(
+            f"--cluster {address} does not go with the table [security]",
+            where=f"{settings.file}: security",
+            why="tcp:// does not encrypt",
+            fix=f"--cluster tls{address[3:]}, or take the table out",
+        )
 
 
 def _configure(settings: ClusterSettings) -> None:
@@ -150,30 +170,10 @@ def _local(workers: int, *, gpus: bool) -> LocalCluster:
     )
 
 
-def _slurm(slurm: Slurm, settings: ClusterSettings) -> Any:
-    from dask_jobqueue import SLURMCluster  # noqa: PLC0415 - an extra; most have no SLURM
+def _slurm(slurm: Slurm, tls: Tls | None) -> Any:
+    from paritylab.cluster.slurm import submitted  # noqa: PLC0415 - an extra; most have no SLURM
 
-    cluster = SLURMCluster(
-        cores=slurm.cores,
-        processes=1,
-        memory=slurm.memory,
-        walltime=slurm.walltime,
-        queue=slurm.queue,
-        account=slurm.account,
-        interface=slurm.interface,
-        python=slurm.python,
-        job_script_prologue=list(slurm.prologue),
-        job_extra_directives=list(slurm.directives),
-        worker_extra_args=["--memory-limit", "0", *slurm.arguments],
-        log_directory=slurm.logs,
-        local_directory=slurm.local_folder,
-        security=_tls(settings),
-        scheduler_options={"dashboard_address": ":0"},
-        silence_logs=logging.CRITICAL,
-    )
-    # Keeps so many: a job that ends (its time, its node) is submitted again.
-    cluster.adapt(minimum_jobs=slurm.jobs, maximum_jobs=slurm.jobs)
-    return cluster
+    return submitted(slurm, tls)
 
 
 def _tls(settings: ClusterSettings) -> Tls | None:
@@ -182,7 +182,7 @@ def _tls(settings: ClusterSettings) -> Tls | None:
         return None
     for name in (given.ca, given.cert, given.key):
         if not Path(name).is_file():
-            raise UsageError(f"{name} is no file", where="cluster.toml: security")
+            raise UsageError(f"{name} is no file", where=f"{settings.file}: security")
     return Tls(
         require_encryption=True,
         tls_ca_file=given.ca,

@@ -9,13 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from paritylab.schema import parse_toml
 from paritylab.strict import NonEmpty, Strict
 
 FILE = "cluster.toml"
 _Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def _absolute(path: str) -> str:
+    if not Path(path).is_absolute():
+        raise ValueError("write an absolute path: it is looked for on every host")
+    return path
 
 
 class Slurm(Strict):
@@ -42,7 +48,10 @@ class Slurm(Strict):
 
 
 class Security(Strict):
-    """``[security]``: PEM files with which everything of the cluster speaks TLS."""
+    """``[security]``: PEM files with which everything of the cluster speaks TLS.
+
+    In the file their names are relative to its folder.
+    """
 
     ca: NonEmpty
     cert: NonEmpty
@@ -70,17 +79,23 @@ class Images(Strict):
     ``registry`` is a host and port, with a path if need be, to pull from.
     """
 
-    folder: str | None = None
+    folder: Annotated[str, AfterValidator(_absolute)] | None = None
     registry: str | None = None
 
 
 class ClusterSettings(Strict):
-    """The whole file."""
+    """The whole file; ``file`` is what messages call it."""
 
     slurm: Slurm | None = None
     security: Security | None = None
     patience: Patience = Patience()
     images: Images = Images()
+    _file: str = FILE
+
+    @property
+    def file(self) -> str:
+        """Where it was read, or would be."""
+        return self._file
 
 
 def read(path: Path | None, root: Path) -> ClusterSettings:
@@ -92,4 +107,9 @@ def read(path: Path | None, root: Path) -> ClusterSettings:
         path = root / FILE
         if not path.is_file():
             return ClusterSettings()
-    return parse_toml(path, ClusterSettings, shown=str(path))
+    found = parse_toml(path, ClusterSettings, shown=str(path))
+    if found.security:
+        beside = {name: str(path.absolute().parent / pem) for name, pem in found.security}
+        found = found.model_copy(update={"security": Security(**beside)})
+    found._file = str(path)
+    return found

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from paritylab.cluster import messages
+from paritylab.cluster.imagesource import stop_building
 from paritylab.cluster.manifest import Manifest
 from paritylab.cluster.school import School
 from paritylab.cluster.shop import Shop
 from paritylab.errands import Report
 from paritylab.errors import EngineError, LabError
 from paritylab.runner import Executed
+from paritylab.turns import OverError, until
 
 
 class ClosingError(Exception):
@@ -31,10 +33,11 @@ class Site:
         self.facts, self.host = facts, host
         self._threads = threads
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._shop: Shop | School | None = None
         self._busy = 0
         self._timer: threading.Timer | None = None
-        self._closed = False
+        self._over = threading.Event()
 
     def perform(self, message: bytes) -> bytes:
         """Run a message's errands one after another; return their reports.
@@ -43,10 +46,13 @@ class Site:
         """
         ids = messages.read_ids(message)
         try:
-            with self._at_work(Manifest.read(self.facts)) as shop:
+            with until(self._over), self._at_work(Manifest.read(self.facts)) as shop:
                 errands = messages.read_errands(message, shop.environment)
                 return b"".join(map(self._told, shop.serve(errands)))
+        except OverError:
+            raise ClosingError(self.host) from None
         except (LabError, OSError) as fault:  # a matter of this host, whatever the errand
+            self._require_open()
             answer = fault if isinstance(fault, LabError) else EngineError(str(fault))
             executed = Executed(answer=answer, versions={})
             reports = (
@@ -56,14 +62,19 @@ class Site:
             return b"".join(map(messages.pack_report, reports))
 
     def _told(self, report: Report) -> bytes:
-        if self._closed:  # what ends because all is stopped has not failed
-            raise ClosingError(self.host)
+        self._require_open()
         return messages.pack_report(report)
 
+    def _require_open(self) -> None:
+        if self._over.is_set():  # what ends because all is stopped has not failed
+            raise ClosingError(self.host)
+
     def close(self) -> None:
-        """Stop every worker; whatever runs fails at once."""
+        """Stop every worker; whatever runs, is built or installed fails at once."""
+        self._over.set()
+        if self._opening.locked():
+            stop_building()
         with self._lock:
-            self._closed = True
             shop, self._shop = self._shop, None
             if self._timer:
                 self._timer.cancel()
@@ -73,24 +84,31 @@ class Site:
     @contextmanager
     def _at_work(self, manifest: Manifest) -> Iterator[Shop | School]:
         with self._lock:
-            if self._closed:
-                raise ClosingError(self.host)
+            self._require_open()
             if self._timer:
                 self._timer.cancel()
-            if self._shop is None:
-                self._shop = _opened(manifest, self.host, self._threads)
-            shop = self._shop
             self._busy += 1
         try:
-            yield shop
+            yield self._open(manifest)
         finally:
             with self._lock:
                 self._busy -= 1
-                if not self._busy and not self._closed:
+                if not self._busy and not self._over.is_set():
                     # A client that was killed says no goodbye.
                     self._timer = threading.Timer(manifest.idle, self._rest)
                     self._timer.daemon = True
                     self._timer.start()
+
+    def _open(self, manifest: Manifest) -> Shop | School:
+        with self._opening:  # minutes, perhaps; close() does not wait for it
+            self._require_open()
+            shop = self._shop or _opened(manifest, self.host, self._threads)
+            with self._lock:
+                if not self._over.is_set():
+                    self._shop = shop
+                    return shop
+        shop.close()
+        raise ClosingError(self.host)
 
     def _rest(self) -> None:
         with self._lock:
