@@ -16,6 +16,7 @@ from paritylab.audit.diff import State, diff
 from paritylab.audit.evidence import gather
 from paritylab.audit.plan import Request
 from paritylab.audit.rerun import rerun
+from paritylab.cli import load
 from paritylab.cli.app import app
 from paritylab.matrix import Selection
 from paritylab.plan import Options, cells_of
@@ -28,6 +29,7 @@ from paritylab.wheelhouse import sha256
 PROJECT = Path(__file__).parents[2]
 FIXTURES = PROJECT / "tests/fixtures/valid"
 QUIET = Progress(disable=True)
+load()  # commands are called here without a command line
 PROGRAM = """\
 import alpha
 import numpy

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import settings
 
 from paritylab.cli import app as cli_app
+from paritylab.cli import load
 
+load()  # tests call commands of the application, not of a command line
 # Whatever else the machine does: a slow example is no wrong one.
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 from conftest import FIXTURES, PROJECT
+from typer.main import get_command_name
 
 from paritylab import catalog
 from paritylab.accept import accept
-from paritylab.cli import app, main
+from paritylab.cli import COMMANDS, app, main
 
 
 @dataclass
@@ -179,3 +180,40 @@ def test_ctrl_c_exits_with_130_and_leaves_no_worker(project: Path, tmp_path: Pat
             break
         time.sleep(0.05)
     assert not Path(f"/proc/{job}").exists()
+
+
+def test_every_command_is_where_the_table_says() -> None:
+    """A command that the table does not know is found in no command line that names it."""
+    found: dict[str, set[str]] = {}
+    groups = {group.name: group.typer_instance for group in app.app.registered_groups}
+    for name, group in ((None, app.app), *groups.items()):
+        for command in group.registered_commands:
+            module = command.callback.__module__.rpartition(".")[2]
+            own = command.name or get_command_name(command.callback.__name__)
+            found.setdefault(module, set()).add(name or own)
+    assert {module: set(commands) for module, commands in COMMANDS.items()} == found
+
+
+@pytest.mark.parametrize(
+    ("words", "loaded"),
+    [
+        (["list"], {"labs"}),
+        (["--labs", "run", "list"], {"labs", "run"}),
+        (["images", "build"], {"build", "imagefiles", "reproduce"}),
+        (["--help"], set(COMMANDS)),
+        (["lits"], set(COMMANDS)),
+    ],
+)
+def test_a_command_waits_for_no_other_ones_imports(words: list[str], loaded: set[str]) -> None:
+    """Where none is named, all are there: for help, and for the nearest name. None draws yet."""
+    code = (
+        "import sys; from paritylab.cli import COMMANDS, load; load(sys.argv[1:]);"
+        "print(*(one for one in COMMANDS if f'paritylab.cli.{one}' in sys.modules));"
+        "print('matplotlib' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    modules, drawn = done.stdout.splitlines()
+    assert set(modules.split()) == loaded
+    assert drawn == "False"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from paritylab.html.distance import distances_of, median_of, padded
 from paritylab.html.page import tidy
-from paritylab.html.svg import INK, LINE, PAPER, SERIES, inline, style
+from paritylab.html.svg import INK, LINE, PAPER, SERIES, inline, sheet, style, ticks, warmth
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Numbers = Sequence[float | None]
 Array = NDArray[np.float64]
@@ -74,7 +74,7 @@ def _curves(
     middle = median_of(arrays, length) if wanted is None else padded(np.array(wanted), length)
     distances, measure = distances_of(arrays, middle)
     with style():
-        figure = Figure(figsize=(WIDTH, 4.4))
+        figure = sheet(WIDTH, 4.4)
         figure.subplots_adjust(left=0.14, right=0.98, top=0.87, bottom=0.11, hspace=0.14)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         figure.text(0.01, 0.955, title, fontsize=11)
@@ -121,7 +121,7 @@ def _cross_gaps(axes: Axes, values: Array, color: object) -> None:
 
 def _legend(axes: Axes, entries: int) -> None:
     axes.grid(visible=True, axis="y", alpha=0.5)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(ticks(5))
     if entries > 1:
         axes.legend(
             fontsize=9, ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.98), borderaxespad=0
@@ -132,7 +132,7 @@ def _finish(axes: Axes, distances: list[Array], measure: str, unit: str) -> None
     largest = max((np.nanmax(d, initial=0.0) for d in distances), default=0.0)
     axes.set_xlabel(unit)
     axes.set_xlim(-0.5, max(1.5, max((len(d) for d in distances), default=0) - 0.5))
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.xaxis.set_major_locator(ticks(8, integer=True))
     axes.set_ylabel(f"difference\n({measure})")
     axes.yaxis.set_label_coords(-0.11, 0.5)
     axes.grid(visible=True, axis="y", alpha=0.5)
@@ -141,7 +141,7 @@ def _finish(axes: Axes, distances: list[Array], measure: str, unit: str) -> None
         axes.set_ylim(0, 1)
         axes.set_yticks([0])
     elif measure == "ULP" and largest <= 20:
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(ticks(4, integer=True))
     else:
         nearest = min(np.nanmin(np.where(d > 0, d, np.inf), initial=np.inf) for d in distances)
         drawn = min(largest, DRAWN_UP_TO)  # all may be infinite, and so the nearest, too
@@ -195,7 +195,7 @@ def heat_map(  # noqa: PLR0913 - a table's three parts and what it says
     top = 0.55 + 0.05 * max(map(len, columns), default=0)
     height, width = 0.28 * len(rows) + top + 0.1, 0.72 * len(columns) + left + 1.0
     with style():
-        figure = Figure(figsize=(width, height))
+        figure = sheet(width, height)
         figure.subplots_adjust(
             left=left / width, right=1 - 1.0 / width, top=1 - top / height, bottom=0.1 / height
         )
@@ -218,7 +218,7 @@ def _fields(axes: Axes, known: Array, words: Sequence[Sequence[str]] | None) -> 
     for (row, column), value in np.ndenumerate(known):
         if np.isnan(value):
             continue
-        red, green, blue, _ = colormaps["cividis"](heat[row, column] / warmest)
+        red, green, blue, _ = warmth(heat[row, column] / warmest)
         axes.fill_between(
             [column + 0.02, column + 0.98],
             row + 0.04,
@@ -251,7 +251,7 @@ def histogram(
     low, high = limits if limits[0] < limits[1] else (limits[0], limits[0] + 1)
     known = np.clip(known, low, high)
     with style():
-        figure = Figure(figsize=(WIDTH, 2.6))
+        figure = sheet(WIDTH, 2.6)
         figure.subplots_adjust(left=0.09, right=0.98, top=0.88, bottom=0.2)
         axes = figure.subplots()
         axes.set_title(title, fontsize=11, loc="left")
@@ -269,6 +269,6 @@ def histogram(
                 va="bottom",
             )
         axes.set_xlabel(unit)
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_locator(ticks(5, integer=True, min_n_ticks=1))
         axes.grid(visible=True, axis="y", alpha=0.5, color=LINE)
         return inline(figure, f"{title}: {len(known)} values between {low:g} and {high:g}")

@@ -1,4 +1,7 @@
-"""Matplotlib figure -> SVG for the inside of a page: safe, small, the same bytes every time."""
+"""Matplotlib figure -> SVG for the inside of a page: safe, small, the same bytes every time.
+
+Matplotlib takes most of a second to import, and few commands draw: it waits for the first figure.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ import re
 import warnings
 from contextlib import AbstractContextManager
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from markupsafe import Markup
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 from paritylab.html.page import tidy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -82,8 +86,31 @@ def inline(figure: Figure, description: str, *, wide: bool = False) -> Markup:
     return Markup(drawn)  # noqa: S704 - text was escaped when the tree was written
 
 
+def sheet(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    return Figure(figsize=(width, height))
+
+
+def ticks(most: int, **how: Any) -> Any:
+    """Return what places so many ticks on an axis at the most, at round numbers."""
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    return MaxNLocator(most, **how)
+
+
+def warmth(share: float) -> tuple[float, float, float, float]:
+    """Return the colour, red, green, blue and alpha, of a share from 0 (cold) to 1."""
+    from matplotlib import colormaps  # noqa: PLC0415
+
+    return colormaps["cividis"](share)
+
+
 def style() -> AbstractContextManager[None]:
     """The settings under which figures for pages are drawn, as a context."""
+    from matplotlib import rc_context  # noqa: PLC0415
+
     return rc_context(STYLE)
 
 
