@@ -99,5 +99,7 @@ def test_completion_of_a_word_knows_all_that_begin_so() -> None:
     """Also where the beginning is itself a command, of another module."""
     done = said(_PARITYLAB_COMPLETE="complete_bash", COMP_WORDS="paritylab bench", COMP_CWORD="1")
     assert done.stdout.split() == ["bench", "bench-cluster"]
-    done = said(_PARITYLAB_COMPLETE="complete_bash", COMP_WORDS="paritylab run --la", COMP_CWORD="2")
+    done = said(
+        _PARITYLAB_COMPLETE="complete_bash", COMP_WORDS="paritylab run --la", COMP_CWORD="2"
+    )
     assert done.stdout.split() == ["--lab"]

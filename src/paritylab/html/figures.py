@@ -218,7 +218,7 @@ def _fields(axes: Axes, known: Array, words: Sequence[Sequence[str]] | None) -> 
     for (row, column), value in np.ndenumerate(known):
         if np.isnan(value):
             continue
-        red, green, blue, _ = warmth(heat[row, column] / warmest)
+        red, green, blue, _ = warmth(float(heat[row, column]) / warmest)
         axes.fill_between(
             [column + 0.02, column + 0.98],
             row + 0.04,
