@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from paritylab.compare import contract_fault
 from paritylab.digest import canonical, digest
@@ -42,7 +44,11 @@ class Problem:
 def loaded_scenario(
     lab: Lab,
 ) -> Iterator[tuple[Callable[[int], Values], Callable[[Values], dict[str, Any]]]]:
-    """Import ``scenario.py`` for as long as its ``inputs`` and ``oracle`` are needed."""
+    """Import ``scenario.py`` for as long as its ``inputs`` and ``oracle`` are needed.
+
+    BLAS has one thread: its sums do not depend on the number of processors, and its threads do not
+    wait, spinning, for those that cells compute on.
+    """
     name = f"paritylab_scenario_{lab.slug.replace('-', '_')}"
     spec = importlib.util.spec_from_file_location(name, lab.scenario)
     if spec is None or spec.loader is None:  # pragma: no cover - the catalog has read the file
@@ -54,9 +60,15 @@ def loaded_scenario(
             spec.loader.exec_module(module)
         except FAULTS as fault:
             raise _scenario_error(lab, "import failed", fault) from fault
-        yield module.inputs, module.oracle
+        with _libraries().limit(limits=1, user_api="blas"):
+            yield module.inputs, module.oracle
     finally:
         sys.modules.pop(name, None)  # a matrix may have a thousand of them
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # finds them all, which takes milliseconds
 
 
 def compared(lab: Lab) -> dict[str, OutputSpec]:

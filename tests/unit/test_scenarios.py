@@ -3,9 +3,11 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from paritylab import catalog, expected, scenarios
 from paritylab.accept import accept
@@ -150,3 +152,31 @@ def test_a_wrong_oracle_is_refused(project: Path, body: str, message: str) -> No
     path.write_text(f"{inputs_part}\n{good}\n\n\ndef oracle(inputs):\n    {body}\n")
     with pytest.raises(CatalogError, match=message):
         scenarios.solve(double(project), 0)
+
+
+def threads_of_blas() -> set[int]:
+    """How many each of its libraries here may use."""
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+def test_an_oracle_computes_with_one_thread_of_blas(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sums are the same on any number of processors; who calls it keeps the threads it had."""
+    lab, seen = double(project), []
+
+    def watched(inputs: dict) -> dict:
+        seen.append(threads_of_blas())
+        return oracle(inputs)
+
+    with scenarios.loaded_scenario(lab) as (_, oracle):
+        pass
+    text = lab.scenario.read_text().replace("def oracle(", "from watch import oracle\n\n\ndef _(")
+    lab.scenario.write_text(text)
+    monkeypatch.setitem(sys.modules, "watch", SimpleNamespace(oracle=watched))
+    with threadpool_limits(2, user_api="blas"):
+        before = threads_of_blas()
+        scenarios.solve(lab, 0)
+        assert threads_of_blas() == before
+    assert seen == [{1}]
+    assert 2 in before
