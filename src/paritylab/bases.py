@@ -22,6 +22,7 @@ from paritylab.imagetransfer import present
 from paritylab.interpreters import find, install_command
 from paritylab.model import Environment
 from paritylab.shipped import recipes
+from paritylab.turns import go_on
 
 MODES = ("auto", "pull", "bootstrap")
 DEBIAN_PYTHON = "3.11"
@@ -74,7 +75,9 @@ def provide(client: DockerClient, base: Base, environment: Environment, *, mode:
             return there or imagefile.load(client, base.config, base.title, base.tar)
     name, _, digest = base.reference.partition("@")
     try:
-        return str(client.images.pull(name, tag=digest).id)
+        for _ in client.api.pull(name, tag=digest, stream=True):
+            go_on()
+        return str(client.images.get(base.reference).id)
     except APIError as fault:
         hint = (
             f"add `--base bootstrap`: it makes the base of {environment.name} from Debian packages"

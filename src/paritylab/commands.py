@@ -17,6 +17,7 @@ from paritylab.turns import go_on
 
 TAIL = 12
 """Lines of a failed command's error output that its message repeats."""
+_CLEAR_UP = 5.0
 _LOOK = 0.05
 """Seconds between two looks whether a program has ended, or its end is still waited for."""
 
@@ -85,12 +86,21 @@ def try_run(command: Command, *, timeout: float | None = None) -> Finished:
         try:
             stdout, stderr = _streams(process, timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
+            _end(process)
             return Finished(status=124, stdout="", stderr=f"no end after {timeout} s")
         except BaseException:
-            process.kill()
+            _end(process)
             raise
     return Finished(status=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a program; one that has to clear up has some seconds for it."""
+    process.terminate()
+    try:
+        process.wait(_CLEAR_UP)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _streams(process: subprocess.Popen[str], timeout: float | None) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,18 +23,20 @@ from docker.models.containers import Container
 from docker.types import Mount
 from rich.progress import Progress
 
-from paritylab import imagefile
+from paritylab import imagefile, turns
+from paritylab.engines.dockerclient import open_client
 from paritylab.engines.sandbox import orphaned, ours, remove, run_labels
-from paritylab.errors import DockerError
+from paritylab.errors import DockerError, LabError
 from paritylab.imagefacts import KIND
 from paritylab.imagefile import ImageConfig
-from paritylab.turns import go_on
 
 PATIENCE = 3600
 """Seconds that one call may take; unpacking, committing and loading gigabytes is slow."""
 BUILD = "paritylab.build"
 FOUNDATION = "foundation"
 """The kind of an image that others of ours are built on."""
+_builds: dict[str, threading.Event | None] = {}
+"""The tags that threads of this process build, and what tells each thread that it is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,7 @@ def build(client: DockerClient, recipe: Recipe, progress: Progress) -> str:
     Raises DiskFullError or ImageError; whatever happens, also Ctrl-C, no container, no volume and
     no image without a name is left.
     """
-    with patient(client), _told_in_words(recipe.tag):
-        go_on()
+    with patient(client), _told_in_words(recipe.tag), _under_way(recipe.tag):
         sweep(client, recipe.tag)
         try:
             container = _container(client, recipe)
@@ -84,12 +86,23 @@ def sweep(client: DockerClient, tag: str) -> list[str]:
     return [leftover.name for leftover in found]
 
 
-def halt(client: DockerClient) -> None:
-    """End the builds that other threads of this run are at; they fail, and clear up themselves."""
-    # They clear up at the same time; and whoever stops has an error of its own to tell.
-    with suppress(DockerException, requests.RequestException):
-        for tag in unfinished(client):
-            sweep(client, tag)
+def halt(over: threading.Event) -> None:
+    """End the builds whose threads ``over`` tells to stop; they fail, and clear up themselves."""
+    tags = [tag for tag, event in list(_builds.items()) if event is over]
+    for tag in tags:
+        # They clear up at the same time; and whoever stops has an error of its own to tell.
+        with suppress(LabError, DockerException, requests.RequestException):
+            sweep(open_client(), tag)
+
+
+@contextmanager
+def _under_way(tag: str) -> Iterator[None]:
+    _builds[tag] = turns.over()
+    try:
+        turns.go_on()
+        yield
+    finally:
+        _builds.pop(tag, None)
 
 
 def unfinished(client: DockerClient) -> list[str]:
@@ -159,7 +172,6 @@ def _send(container: Container, recipe: Recipe, progress: Progress) -> None:
     def counted() -> Iterator[bytes]:
         sent = 0
         for block in imagefile.tar_stream(sorted(recipe.files.items())):
-            go_on()
             yield block
             # An archive is a little more than its files, and the last block is not there yet.
             sent = min(sent + len(block), size - 1)
@@ -174,6 +186,7 @@ def _install(container: Container, recipe: Recipe, progress: Progress) -> None:
     container.start()
     said: list[str] = []
     for block in container.logs(stream=True, follow=True):
+        turns.go_on()
         said += block.decode(errors="replace").splitlines()
         if said and said[-1].startswith("== "):
             progress.update(task, last=said[-1][3:])

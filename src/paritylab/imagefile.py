@@ -20,6 +20,7 @@ from docker.client import DockerClient
 from docker.errors import APIError
 
 from paritylab.errors import DiskFullError, ImageError
+from paritylab.turns import go_on
 
 CREATED = "2025-05-20T00:00:00Z"
 BLOCK = 1 << 20
@@ -122,4 +123,5 @@ def tar_stream(members: Iterable[tuple[str, bytes | Path]]) -> Iterator[bytes]:
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     while block := file.read(BLOCK):
+        go_on()
         yield block

@@ -90,8 +90,9 @@ class Runner:
 
     def timed(self, cell: Cell) -> CellResult:
         """``run`` with its wall time as ``seconds``; the import of a warm worker is none of it."""
-        if not (cell.unsupported or self.settings.cold or wants_gpu(cell, self.settings)):
-            self.fleet.endpoint(cell.worker_key(self.settings.profile))  # the run tells an error
+        warm = not (cell.unsupported or self.settings.cold or wants_gpu(cell, self.settings))
+        if warm and (key := cell.worker_key(self.settings.profile)).name not in self._sessions:
+            self.fleet.endpoint(key)  # the run tells an error
         begun = time.monotonic()
         return replace(self.run(cell), seconds=round(time.monotonic() - begun, 4))
 
@@ -216,8 +217,7 @@ def _raised(answer: Endpoint | Unavailable | LabError) -> Endpoint | Unavailable
     return answer
 
 
-PROBLEMS: dict[tuple[str, int | None, bool], Problem] = {}
-"""What this process has solved; without it, all is read and solved again."""
+PROBLEMS: dict[tuple[str, int | None, bool], Problem] = {}  # what this process has solved
 _problems_lock = threading.Lock()
 
 

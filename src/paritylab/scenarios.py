@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from paritylab.schema import RecordedDigest
 # What a lab's own code may raise, sys.exit() among it.
 FAULTS = (Exception, SystemExit)
 Values = dict[str, Value]
+_computing = threading.RLock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ def loaded_scenario(
     """Import ``scenario.py`` for as long as its ``inputs`` and ``oracle`` are needed.
 
     BLAS has one thread: its sums do not depend on the number of processors, and its threads do not
-    wait, spinning, for those that cells compute on.
+    wait, spinning, for those that cells compute on. One scenario of a process computes at a time.
     """
     name = f"paritylab_scenario_{lab.slug.replace('-', '_')}"
     spec = importlib.util.spec_from_file_location(name, lab.scenario)
@@ -56,11 +58,12 @@ def loaded_scenario(
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        try:
-            spec.loader.exec_module(module)
-        except FAULTS as fault:
-            raise _scenario_error(lab, "import failed", fault) from fault
-        with _libraries().limit(limits=1, user_api="blas"):
+        # The limit is the whole process's: of two at a time the first would end the second's.
+        with _computing, _libraries().limit(limits=1, user_api="blas"):
+            try:
+                spec.loader.exec_module(module)
+            except FAULTS as fault:
+                raise _scenario_error(lab, "import failed", fault) from fault
             yield module.inputs, module.oracle
     finally:
         sys.modules.pop(name, None)  # a matrix may have a thousand of them

@@ -26,25 +26,26 @@ def together(
     tasks: Sequence[Callable[[], T]],
     *,
     jobs: int | None = None,
-    stop: Callable[[], None] = lambda: None,
+    stop: Callable[[threading.Event], None] = lambda _: None,
 ) -> list[T]:
     """Do all tasks, ``jobs`` (a processor each) at a time; return what they give, in their order.
 
     The first error, or Ctrl-C, ends all of them, as in ``share_out``; ``go_on`` raises in the
-    others. A single task is done in the caller's own thread, where Ctrl-C reaches it.
+    others, and ``stop`` is called with what ``over`` gives in them. A single task is done in the
+    caller's own thread, where Ctrl-C reaches it.
     """
     if len(tasks) < 2:
         return [task() for task in tasks]
-    over = threading.Event()
+    ended = threading.Event()
     found: dict[int, T] = {}
 
     def one(_: int, number: int) -> None:
-        _here.over = over
+        _here.over = ended
         found[number] = tasks[number]()
 
     def end() -> None:
-        over.set()
-        stop()
+        ended.set()
+        stop(ended)
 
     hands = min(jobs or len(os.sched_getaffinity(0)), len(tasks))
     share_out(len(tasks), range(hands), one, stop=end)
@@ -52,20 +53,25 @@ def together(
 
 
 @contextmanager
-def until(over: threading.Event) -> Iterator[None]:
-    """Let ``go_on`` raise in what this thread does in the block, once ``over`` is set."""
-    before = getattr(_here, "over", None)
-    _here.over = over
+def until(ended: threading.Event) -> Iterator[None]:
+    """Let ``go_on`` raise in what this thread does in the block, once ``ended`` is set."""
+    before = over()
+    _here.over = ended
     try:
         yield
     finally:
         _here.over = before
 
 
+def over() -> threading.Event | None:
+    """What tells this thread that its work is of no more use, if anything does."""
+    return getattr(_here, "over", None)
+
+
 def go_on() -> None:
     """Raise OverError in a thread of ``together``, or in ``until``, whose work is of no use."""
-    over = getattr(_here, "over", None)
-    if over and over.is_set():
+    told = over()
+    if told and told.is_set():
         raise OverError
 
 

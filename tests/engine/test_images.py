@@ -408,6 +408,7 @@ def pair(environment) -> list[Environment]:
     return list(loaded.environments.values())
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 def test_two_images_are_built_at_a_time_and_ctrl_c_ends_both(client, pair) -> None:
     """Exit code 130 within seconds, though each build would take a minute; nothing is left."""
     script_of(pair[0]).write_text("echo == sleeping; sleep 60\n")

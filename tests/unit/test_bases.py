@@ -1,13 +1,18 @@
 import shutil
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from docker.errors import ImageNotFound
 from rich.progress import Progress
 
 from paritylab import bases, catalog
 from paritylab.errors import ImageError, InterpreterError, UsageError
 from paritylab.model import Environment
+from paritylab.turns import OverError, until
 
 QUIET = Progress(disable=True)
 
@@ -25,6 +30,25 @@ def test_the_pulled_base_is_named_by_digest(environment: Environment) -> None:
     for mode in ("auto", "pull"):
         base = bases.identify(environment, "cpu", mode=mode, progress=QUIET)
         assert base.reference == environment.stacks["cpu"].base
+
+
+def test_a_pull_ends_when_its_work_is_of_no_more_use(environment: Environment) -> None:
+    """Minutes of a slow registry are not waited for by Ctrl-C; it is read message by message."""
+    ended, read = threading.Event(), []
+
+    def messages(*_: object, **__: object) -> Iterator[bytes]:
+        for number in range(3):
+            read.append(number)
+            ended.set()
+            yield b"{}"
+
+    engine = Mock()
+    engine.images.get.side_effect = ImageNotFound("none")
+    engine.api.pull = messages
+    base = bases.identify(environment, "cpu", mode="pull", progress=QUIET)
+    with until(ended), pytest.raises(OverError):
+        bases.provide(engine, base, environment, mode="pull")
+    assert read == [0]
 
 
 def test_an_unknown_mode_gets_the_nearest_name(environment: Environment) -> None:

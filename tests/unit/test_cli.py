@@ -198,10 +198,13 @@ def test_every_command_is_where_the_table_says() -> None:
     ("words", "loaded"),
     [
         (["list"], {"labs"}),
-        (["--labs", "run", "list"], {"labs", "run"}),
+        (["--labs", "run", "list"], {"labs"}),
+        (["list", "--labs=run"], {"labs"}),
         (["images", "build"], {"build", "imagefiles", "reproduce"}),
         (["--help"], set(COMMANDS)),
         (["lits"], set(COMMANDS)),
+        (["image", "list"], set(COMMANDS)),
+        (["--labs", "run"], set(COMMANDS)),
     ],
 )
 def test_a_command_waits_for_no_other_ones_imports(words: list[str], loaded: set[str]) -> None:

@@ -12,8 +12,8 @@ import pytest
 from clusters import locally, many_cells, options, told
 from distributed import Client, LocalCluster, Worker
 
-from paritylab import commands, errands
-from paritylab.cluster import cells, imagesource, kits, messages
+from paritylab import commands, errands, imagebuild
+from paritylab.cluster import cells, kits, messages
 from paritylab.cluster import site as clustersite
 from paritylab.cluster.cells import open_desk, run_cells
 from paritylab.cluster.manifest import Manifest
@@ -23,6 +23,7 @@ from paritylab.engines.here import HereEngine
 from paritylab.errands import Errand, Report
 from paritylab.errors import ImageError, WorkerError
 from paritylab.runner import Settings, job_of, problem_of
+from paritylab.turns import until
 from paritylab.worker import pack, read_frame
 
 
@@ -147,8 +148,7 @@ def test_a_host_that_is_told_to_end_builds_nothing_more(
         monkeypatch.setattr(clustersite, "_opened", build)
     else:
         monkeypatch.setattr(HereEngine, "prepare", build)
-    monkeypatch.setattr(imagesource, "open_client", lambda: "client")
-    monkeypatch.setattr(imagesource.imagebuild, "halt", lambda _: halted.set())
+    monkeypatch.setattr(clustersite, "halt", lambda _: halted.set())
     site = Site(facts, host="h", threads=1)
     asked = Asked(site, errand)
     assert begun.wait(10)
@@ -170,7 +170,6 @@ def test_a_host_that_cannot_stop_opening_does_not_keep_the_desk(
         return SimpleNamespace(close=closed.set)
 
     monkeypatch.setattr(clustersite, "_opened", pull)
-    monkeypatch.setattr(clustersite, "stop_building", lambda: None)
     site = Site(facts, host="h", threads=1)
     asked = Asked(site, errand)
     assert begun.wait(10)
@@ -181,15 +180,20 @@ def test_a_host_that_cannot_stop_opening_does_not_keep_the_desk(
     assert closed.is_set()
 
 
-def test_a_host_that_builds_nothing_ends_nobody_s_builds(
-    facts: dict[str, Any], errand: Errand, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_ends_leaves_the_builds_of_another_one_alone(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another run of the same process goes on with its own."""
-    monkeypatch.setattr(imagesource.imagebuild, "halt", lambda _: pytest.fail("it was told to"))
-    monkeypatch.setattr(imagesource, "open_client", lambda: "client")
-    site = Site(facts, host="h", threads=1)
-    assert _only(site.perform(messages.pack_errand(errand))).answer.status == "ok"
-    site.close()
+    """Two runs may prepare images in one Dask worker; and what is built already is no build."""
+    swept: list[str] = []
+    monkeypatch.setattr(imagebuild, "open_client", lambda: "client")
+    monkeypatch.setattr(imagebuild, "sweep", lambda _, tag: swept.append(tag))
+    ours, theirs = threading.Event(), threading.Event()
+    with until(theirs), imagebuild._under_way("theirs"), until(ours):
+        with imagebuild._under_way("built"):
+            pass
+        with imagebuild._under_way("ours"):
+            imagebuild.halt(ours)
+    assert swept == ["ours"]
 
 
 @pytest.mark.parametrize(

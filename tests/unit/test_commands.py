@@ -70,3 +70,12 @@ def test_a_program_is_killed_when_its_work_is_of_no_more_use(way: str, tmp_path:
     with pytest.raises(ValueError, match="planted"):
         together([fails, runs], jobs=2)
     assert time.monotonic() - started < 30
+
+
+def test_a_program_that_is_ended_may_clear_up(tmp_path: Path) -> None:
+    """mmdebstrap leaves hundreds of megabytes where it cannot."""
+    cleared = tmp_path / "cleared"
+    script = f"trap 'touch {cleared}; exit' TERM; while :; do sleep 0.05; done"
+    command = Command(argv=["sh", "-c", script], what="it failed")
+    assert try_run(command, timeout=1).status == 124
+    assert cleared.exists()

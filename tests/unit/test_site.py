@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -207,3 +209,16 @@ def test_any_text_is_one_cell_of_a_table(value: str) -> None:
     assert "|" not in told
     assert "\n" not in told
     assert not re.search(r"(?<!\\)<", re.sub(r"`[^`]*`", "", told))
+
+
+def test_the_page_of_commands_has_all_of_them_whatever_was_loaded() -> None:
+    """`paritylab site` itself imports no other command."""
+    code = (
+        "from paritylab.cli import load; load(['site']); from paritylab.cli.site import reference"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(reference())"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "## `paritylab run`" in done.stdout
+    assert "## `paritylab site`" in done.stdout

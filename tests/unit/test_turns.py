@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from paritylab.turns import OverError, go_on, share_out, together
+from paritylab.turns import OverError, go_on, over, share_out, together
 
 
 def never() -> None:
@@ -83,7 +83,7 @@ def test_a_single_task_has_the_callers_own_thread() -> None:
 def test_one_failure_ends_the_others_at_their_next_look() -> None:
     """The error is the first one; what has not begun never does, what runs hears of it."""
     stopped, running = threading.Event(), threading.Event()
-    heard: list[str] = []
+    heard: list[object] = []
 
     def fails() -> None:
         assert running.wait(10)
@@ -92,15 +92,22 @@ def test_one_failure_ends_the_others_at_their_next_look() -> None:
     def looks() -> None:
         running.set()
         assert stopped.wait(10), "nobody was told"
+        heard.append(over())
         try:
             go_on()
         except OverError:
             heard.append("over")
             raise
 
+    def stop(ended: threading.Event) -> None:
+        heard.append(ended)
+        stopped.set()
+
     with pytest.raises(ValueError, match="planted"):
-        together([fails, looks, never], jobs=2, stop=stopped.set)
-    assert heard == ["over"]
+        together([fails, looks, never], jobs=2, stop=stop)
+    ended = heard[0]
+    assert heard == [ended, ended, "over"]
+    assert over() is None
 
 
 def test_whoever_works_alone_goes_on() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -44,6 +44,7 @@ GRADED = "train"
 GRADED_IN = ("pytorch", "tf2")
 SUBMISSIONS = {Isolation.CONTAINER: 16, Isolation.FORK: 80}
 HIDDEN_SEEDS = 3
+SCALED = ("tf2",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,10 @@ class Request:
                 raise UsageError(f"unknown figure `{letter}`", why=told, fix="--only a,g")
         if not self.only:
             raise UsageError("no figure is chosen", why=nearest("", LETTERS), fix="--only a,g")
-        if set(self.only) & set("abdef"):
-            choose(self.options(*self.labs))
+        if set(self.only) & set("abdf"):
+            _require_cells(self.options(*self.labs))
+        if "e" in self.only:
+            _require_cells(self.scaled())
         self._require_use("labs", "abef", self.labs)
         self._require_use("environments", "abdef", self.environments)
         return self
@@ -86,10 +89,20 @@ class Request:
                 fix=f"--only {','.join(letters)}",
             )
 
+    def scaled(self) -> Options:
+        """The options of (e): one environment, if none is named, and no container."""
+        narrow = replace(self, environments=self.environments or SCALED)
+        return narrow.options(*self.labs, engine="venv")
+
     def options(self, *labs: str, engine: str | None = None) -> Options:
         """The options of a run of these labs (none: all)."""
         chosen = Selection(labs=labs, environments=self.environments)
         return Options(selection=chosen, engine=engine or self.engine, base=self.base)
+
+
+def _require_cells(options: Options) -> None:
+    if all(cell.unsupported for cell in choose(options).cells):
+        raise UsageError("none of the chosen cells can run", fix="paritylab matrix")
 
 
 def measure(request: Request, tell: Tell) -> Iterator[list[Figure]]:
@@ -168,9 +181,9 @@ def _builds(request: Request, tell: Tell) -> list[Figure]:
 
 
 def _scaling(request: Request, tell: Tell) -> list[Figure]:
-    names = request.environments or ("tf2",)
-    words = [f"--environment={name}" for name in names]
-    words += [f"--lab={name}" for name in request.labs]
+    chosen = request.scaled().selection
+    words = [f"--environment={name}" for name in chosen.environments]
+    words += [f"--lab={name}" for name in chosen.labs]
     root = catalog.find_root()
     return scaling(["--engine=venv", *words], root, repeats=request.repeats, tell=tell)
 

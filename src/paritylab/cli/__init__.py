@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib import import_module
 
-from paritylab.cli.app import run_app
+from paritylab.cli.app import PROJECT_OPTION, hoisted, run_app
 
 COMMANDS = {
     "assign": ("assign", "check", "submissions"),
@@ -34,20 +34,28 @@ COMMANDS = {
 """Each module's commands; its order is that of ``--help``."""
 
 
-def load(words: Iterable[str] = ()) -> None:
-    """Import the modules of every command among ``words``, or all where there is none.
-
-    Whatever else a word may be, such as the name of a folder: one module too many does no harm.
-    """
-    said = set(words)
-    named = [module for module, commands in COMMANDS.items() if said.intersection(commands)]
+def load(words: Sequence[str] = ()) -> None:
+    """Import the modules of the command that ``words`` begin with, or of all if there is none."""
+    name = _command(words)
+    named = [module for module, commands in COMMANDS.items() if name in commands]
     for module in named or COMMANDS:
         import_module(f"paritylab.cli.{module}")
+
+
+def _command(words: Sequence[str]) -> str | None:
+    """The first word that is neither an option nor the folder of ``--labs``."""
+    left = iter(hoisted(words))
+    for word in left:
+        if word == PROJECT_OPTION:
+            next(left, None)
+        elif not word.startswith("-"):
+            return word
+    return None
 
 
 def main() -> None:
     """Run the command line of this process, or complete the one that a shell asks about."""
     asked = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
-    # The last word may be the beginning of another command.
-    load([*sys.argv[1:], *asked.split()[:-1]])
+    # Of what is to be completed, the first word is ours and the last one may be half a word.
+    load(sys.argv[1:] or asked.split()[1:-1])
     run_app()

@@ -69,17 +69,19 @@ def images_build(
     An unchanged image costs a second. Example: `paritylab images build --environment tf2 --base
     bootstrap`
     """
-    client, chosen = open_client(), _with_device(environment, device)
+    chosen, made = _with_device(environment, device), dict[str, str]()
 
-    def build(one: Environment) -> str:
+    def build(one: Environment) -> None:
         # A client of its own: the SDK's sessions are not made to be shared.
-        return images.ensure(open_client(), one, device, base=base, progress=progress)
+        client = open_client()
+        made[one.name] = images.ensure(client, one, device, base=base, progress=progress)
 
-    with Display() as progress, explained("building images"):
-        tasks = [partial(build, one) for one in chosen]
-        made = together(tasks, stop=lambda: imagebuild.halt(client))
-    for one, found in zip(chosen, made, strict=True):
-        out.print(f"{one.name}-{device}: {found}", highlight=False, soft_wrap=True)
+    try:
+        with Display() as progress, explained("building images"):
+            together([partial(build, one) for one in chosen], stop=imagebuild.halt)
+    finally:  # what there is, is there, whatever became of the others
+        for name, found in sorted(made.items()):
+            out.print(f"{name}-{device}: {found}", highlight=False, soft_wrap=True)
 
 
 @image_commands.command("check")

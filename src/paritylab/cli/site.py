@@ -11,6 +11,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 from paritylab import catalog
+from paritylab.cli import load
 from paritylab.cli.app import app, err, out
 from paritylab.errors import LabError
 from paritylab.folders import check_ours
@@ -62,6 +63,7 @@ def site(
 
 def reference() -> str:
     """Return the help of every command as one Markdown page."""
+    load()
     command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="paritylab")
     return text.replace("# `paritylab`", "# The command line", 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from rich.progress import Progress
 
 from paritylab import imagebuild, images, imagetransfer
 from paritylab.engines.docker import ImageOf
-from paritylab.engines.dockerclient import explained, open_client
-from paritylab.errors import ImageError, LabError
+from paritylab.engines.dockerclient import explained
+from paritylab.errors import ImageError
 from paritylab.model import Environment
 from paritylab.progress import Display
 
@@ -37,12 +36,6 @@ def image_source(
         return images.ensure(client, environment, device, base=base, progress=progress)
 
     return image
-
-
-def stop_building() -> None:
-    """End the builds that threads of this process are at; without an engine there are none."""
-    with suppress(LabError):
-        imagebuild.halt(open_client())
 
 
 def _fetched(

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from paritylab.audit.engines import AuditDockerEngine, open_audit_engine
 from paritylab.cluster import kits, messages
-from paritylab.cluster.imagesource import image_source, stop_building
+from paritylab.cluster.imagesource import image_source
 from paritylab.cluster.manifest import Manifest
 from paritylab.engines.base import Engine
 from paritylab.engines.docker import DockerEngine
@@ -138,8 +138,6 @@ class Shop:
         """End every worker; what runs fails at once."""
         with self._lock:
             benches, self._benches = list(self._benches.values()), {}
-        if self._preparing.locked():
-            stop_building()
         self.engine.close()
         for bench in benches:
             bench.close()

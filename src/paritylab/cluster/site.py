@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from paritylab.cluster import messages
-from paritylab.cluster.imagesource import stop_building
 from paritylab.cluster.manifest import Manifest
 from paritylab.cluster.school import School
 from paritylab.cluster.shop import Shop
 from paritylab.errands import Report
 from paritylab.errors import EngineError, LabError
+from paritylab.imagebuild import halt
 from paritylab.runner import Executed
 from paritylab.turns import OverError, until
 
@@ -72,8 +72,7 @@ class Site:
     def close(self) -> None:
         """Stop every worker; whatever runs, is built or installed fails at once."""
         self._over.set()
-        if self._opening.locked():
-            stop_building()
+        halt(self._over)
         with self._lock:
             shop, self._shop = self._shop, None
             if self._timer:

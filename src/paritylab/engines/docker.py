@@ -148,7 +148,7 @@ class DockerEngine:
         sweep(self._client())
         tasks = [partial(self._image_of, key) for key in one_per_stack(self, keys)]
         with self._progress:
-            together(tasks, stop=lambda: imagebuild.halt(self._client()))
+            together(tasks, stop=imagebuild.halt)
 
     def command(self, key: WorkerKey) -> list[str]:  # noqa: ARG002 - one for all keys
         """Return what runs in the container as a worker."""
