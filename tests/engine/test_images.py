@@ -430,6 +430,7 @@ def test_two_images_are_built_at_a_time_and_ctrl_c_ends_both(client, pair) -> No
     assert left_behind(client) == []
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 def test_an_image_that_cannot_be_built_ends_the_other_build(client, pair) -> None:
     """Exit code 2 with the reason (a lock) at once: nobody waits a minute for the other one."""
     script_of(pair[0]).write_text('cat "$(dirname "$0")/lock"; sleep 60\n')
